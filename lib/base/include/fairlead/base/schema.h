@@ -24,6 +24,8 @@
 
 #include <fairlead/base/encode.h>
 
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
