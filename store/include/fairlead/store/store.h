@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent's memory: journal of jobs, outbox of reports, facts, and the ring of log lines; SQLite (settings and
+ * their cost: docs/internals/store.md). It is a cache that may be lost or lie: envelopes are verified again when loaded, rows carry a
+ * checksum, a damaged database is set aside and a new one begun. Every call that changes something is durable on return.
+ * One thread at a time.
+ */
+#ifndef FAIRLEAD_STORE_STORE_H
+#define FAIRLEAD_STORE_STORE_H
+
+#include <fairlead/base/encode.h>
+#include <fairlead/base/job_state.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct fl_store;
+
+/*
+ * Opens dir/state.db, making dir and database when missing. *rebuilt: the old one was damaged, or of a newer format, and stands
+ * beside the new one as state.db.corrupt (one is kept). *ret: returned owned, free with fl_store_close.
+ */
+enum fl_rc fl_store_open(const char *dir, struct fl_store **ret, bool *rebuilt, struct fl_err *err)
+	FL_CHECKED;
+void fl_store_close(struct fl_store *store);
+
+#define FL_STORE_JOBS_MAX	64 /* the oldest final ones are dropped */
+#define FL_STORE_COMPONENTS_MAX 16
+
+struct fl_store_component {
+	char name[FL_NAME_MAX + 1];
+	char slot[FL_NAME_MAX + 1];
+	char artifact[FL_NAME_MAX + 1];
+	enum fl_job_state state;
+	uint64_t tries; /* of the present state */
+};
+
+struct fl_store_job {
+	struct fl_digest job; /* the key */
+	struct fl_digest release;
+	char job_id[37];
+	uint64_t job_seq;
+	enum fl_job_state state;
+	enum fl_rc reason;
+	char text[FL_ERR_MSG_MAX];
+	uint64_t until_s;
+	char next[32];
+	int64_t created_s, updated_s;
+	size_t n_components;
+	struct fl_store_component components[FL_STORE_COMPONENTS_MAX];
+	/* Envelopes' texts. Put: borrowed, NULL keeps what is stored. Loaded: owned by the arena. */
+	const char *job_envelope;
+	const char *release_envelope;
+};
+
+/* Inserts or replaces, in one transaction. */
+enum fl_rc fl_store_job_put(struct fl_store *store, const struct fl_store_job *job,
+			    struct fl_err *err) FL_CHECKED;
+/* All jobs, ascending job_seq; rows whose checksum fails are dropped and counted in *damaged. */
+enum fl_rc fl_store_jobs(struct fl_store *store, struct fl_arena *arena,
+			 struct fl_store_job **ret, size_t *n, size_t *damaged, struct fl_err *err)
+	FL_CHECKED;
+
+/* A report, to be sent until it is acknowledged. At most 1,000: then the oldest that is not final is dropped. */
+enum fl_rc fl_store_outbox_add(struct fl_store *store, uint64_t report_seq, bool final,
+			       const char *envelope, struct fl_err *err) FL_CHECKED;
+/* The first report with a number above `after`; FL_E_NOT_FOUND when there is none. */
+enum fl_rc fl_store_outbox_next(struct fl_store *store, uint64_t after, uint64_t *report_seq,
+				struct fl_buf *envelope, struct fl_err *err) FL_CHECKED;
+/* Drops all reports up to report_seq. */
+enum fl_rc fl_store_outbox_ack(struct fl_store *store, uint64_t report_seq, struct fl_err *err)
+	FL_CHECKED;
+
+/* Numbers by name ("report_seq", "report_acked"); 0 when never set. */
+enum fl_rc fl_store_number_get(struct fl_store *store, const char *name, uint64_t *ret,
+			       struct fl_err *err) FL_CHECKED;
+enum fl_rc fl_store_number_set(struct fl_store *store, const char *name, uint64_t value,
+			       struct fl_err *err) FL_CHECKED;
+
+/*
+ * The log ring: dir/log.ring, 256 KiB in place, survives restarts, written without fsync. Lines are cut at 1,000 bytes.
+ */
+struct fl_log_ring;
+
+struct fl_log_line {
+	int64_t utc;
+	uint64_t level; /* of syslog(3) */
+	const char *text;
+};
+
+enum fl_rc fl_log_ring_open(const char *dir, struct fl_log_ring **ret, struct fl_err *err) FL_CHECKED;
+void fl_log_ring_close(struct fl_log_ring *ring);
+/* Any thread. Errors are swallowed: a full disk must not stop the log's callers. */
+void fl_log_ring_append(struct fl_log_ring *ring, int64_t utc, unsigned level, const char *text);
+/* All lines, oldest first, owned by the arena. */
+enum fl_rc fl_log_ring_lines(struct fl_log_ring *ring, struct fl_arena *arena,
+			     struct fl_log_line **ret, size_t *n, struct fl_err *err) FL_CHECKED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
