@@ -86,9 +86,13 @@ struct fl_wire_welcome {
 	uint64_t utc; /* a hint, unsigned */
 };
 
+struct fl_wire_envelope {
+	const char *envelope; /* the text of a signed root, up to 96 KiB */
+};
+
 struct fl_wire_roots {
 	const char *type;
-	FL_LIST(const char *) envelopes; /* ascending versions, each up to 96 KiB of text */
+	FL_LIST(struct fl_wire_envelope) envelopes; /* ascending versions, at most 8 in one message */
 };
 
 struct fl_wire_job {
@@ -106,6 +110,10 @@ struct fl_wire_report_ack {
 	const char *type;
 	uint64_t report_seq; /* this one and all before it are kept by the fleet */
 };
+
+#define FL_WIRE_NONCE_SIZE     32
+#define FL_WIRE_COMPONENTS_MAX 64
+#define FL_WIRE_ROOTS_MAX      8
 
 /* The schema of a type; NULL for FL_WIRE_UNKNOWN. */
 const struct fl_schema *fl_wire_schema(enum fl_wire_type type);
