@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fleet and its gateways, from the real programs, for the tests in this folder.
+
+    keys = Keys(tmp_path / "keys")
+    with Fleet(tmp_path / "fleet", keys) as fleet, Gateway(tmp_path / "gw", fleet, "gw-1", image) as gateway:
+        job = fleet.deploy(fleet.publish(release), gateway)
+        gateway.wait_job(job, "committed")
+"""
+import hashlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("FAIRLEAD_BUILD", ROOT / "build/release"))
+BIN = BUILD / "bin"
+PRODUCT = "demo-gateway"
+CLASS = "6661cafe-0000-4000-8000-00000000c1a5"
+FINAL = {"rejected", "failed", "cancelled", "committed", "rolled_back", "stuck"}
+ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
+
+
+def run(*command, check=True, env=None, timeout=120):
+    """What the command wrote to its standard output; with check, a failure raises what it said."""
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env={**ENVIRONMENT, **(env or {})}, timeout=timeout)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout if check else done
+
+
+def eventually(condition, what, timeout=30, pause=0.05):
+    """The first true value of condition(); an assertion when there is none in time."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what() if callable(what) else what}"
+        time.sleep(pause)
+
+
+def free_ports(count):
+    """Ports that were free a moment ago, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def read(path):
+    """The file's text without the line end, or '' when there is none."""
+    try:
+        return Path(path).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+# Images
+
+
+def image_info(version, release_seq, security_version=1, product=PRODUCT):
+    return json.dumps({"product": product, "component": "rootfs", "version": version, "release_seq": release_seq,
+                       "security_version": security_version}, separators=(",", ":"))
+
+
+def make_tree(folder, version, release_seq, security_version, init, fill_mib):
+    """A system small enough for a test: half of its bulk is random, half compresses well; the same every time."""
+    (folder / "usr/sbin").mkdir(parents=True)
+    (folder / "usr/lib/fairlead").mkdir(parents=True)
+    (folder / "sbin").symlink_to("usr/sbin")
+    (folder / "usr/lib/fairlead/image-info").write_text(image_info(version, release_seq, security_version))
+    if init:
+        (folder / "usr/lib/real-init").write_text("#!/bin/sh\n")
+        (folder / "usr/sbin/init").symlink_to("/usr/lib/real-init")
+    source = random.Random(release_seq)
+    half = fill_mib << 19
+    (folder / "usr/random").write_bytes(source.randbytes(half))
+    (folder / "usr/text").write_bytes((b"release %d, the same line again and again\n" % release_seq * (half // 30))[:half])
+
+
+def make_image(path, version, release_seq, security_version=1, init=True, size_mib=16, fill_mib=8):
+    """An ext4 image of one slot, without root; the bytes depend on nothing but the arguments."""
+    tree = Path(f"{path}.tree")
+    make_tree(tree, version, release_seq, security_version, init, fill_mib)
+    epoch = "1735689600"
+    for name in [tree, *tree.rglob("*")]:
+        os.utime(name, (int(epoch), int(epoch)), follow_symlinks=False)
+    identity = ("-U", "6661cafe-0000-4000-8000-000000000001",
+                "-E", "hash_seed=6661cafe-0000-4000-8000-000000000002,root_owner=0:0,lazy_itable_init=0")
+    run("mke2fs", "-q", "-t", "ext4", "-I", "128", "-b", "4096", "-m", "0", *identity, "-d", tree, path, f"{size_mib}M",
+        env={"E2FSPROGS_FAKE_TIME": epoch})
+    requests = "".join(f"sif <{inode}> ctime @{epoch}\nsif <{inode}> uid 0\nsif <{inode}> gid 0\n"
+                       for inode in (2, *range(11, 12 + len(list(tree.rglob("*"))))))
+    subprocess.run(["debugfs", "-w", "-f", "-", path], input=requests, text=True, capture_output=True, check=True,
+                   env={**ENVIRONMENT, "E2FSPROGS_FAKE_TIME": epoch})
+    run("rm", "-r", tree)
+    return Path(path)
+
+
+# Programs
+
+
+class Keys:
+    """The keys of one product and its first root document."""
+
+    def __init__(self, folder, product=PRODUCT):
+        self.folder, self.root = Path(folder), Path(folder) / "root.json"
+        run(BIN / "fairlead", "keys", "init", folder, "--product", product)
+
+    def __getitem__(self, role):
+        return self.folder / f"{role}.key"
+
+
+class Program:
+    """One of our programs that runs until it is stopped; its output is in `log`."""
+
+    def __init__(self, command, log):
+        self.command, self.log, self.child = [str(word) for word in command], Path(log), None
+
+    def start(self):
+        with open(self.log, "ab") as out:
+            self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                          env=ENVIRONMENT, start_new_session=True)
+        return self
+
+    def is_alive(self):
+        return self.child is not None and self.child.poll() is None
+
+    def kill(self, number=signal.SIGKILL):
+        if self.is_alive():
+            self.child.send_signal(number)
+
+    def stop(self):
+        """SIGTERM, and SIGKILL after 10 s; returns the exit status."""
+        self.kill(signal.SIGTERM)
+        try:
+            return self.child.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.child.wait()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.child is not None:
+            self.stop()
+
+
+class Fleet(Program):
+    """fairlead-fleet on SQLite, and the operator's command line for it."""
+
+    def __init__(self, folder, keys, host="localhost"):
+        self.folder, self.keys, self.host = Path(folder), keys, host
+        self.device_port, self.api_port = free_ports(2)
+        run(BIN / "fairlead-fleet", "init", folder, "--root", keys.root, "--dispatch-key", keys["dispatch"],
+            "--host", host, "--device-port", self.device_port, "--api-port", self.api_port)
+        self.ca, self.token = self.folder / "ca.pem", self.folder / "token"
+        self.url = f"https://{host}:{self.api_port}"
+        super().__init__([BIN / "fairlead-fleet", "run", folder], self.folder / "fleet.log")
+
+    def start(self):
+        super().start()
+        eventually(self.answers, lambda: f"the fleet answers: {read(self.log)[-2000:]}", 20)
+        return self
+
+    def answers(self):
+        assert self.is_alive(), f"the fleet ended: {read(self.log)[-2000:]}"
+        return self.try_cli("device", "list").returncode == 0
+
+    def try_cli(self, *arguments, timeout=120):
+        """The finished process of `fairlead … --json`, whatever its exit status."""
+        return run(BIN / "fairlead", *arguments, "--json", check=False, timeout=timeout,
+                   env={"FAIRLEAD_FLEET": self.url, "FAIRLEAD_TOKEN_FILE": str(self.token), "FAIRLEAD_CA": str(self.ca)})
+
+    def cli(self, *arguments):
+        """What `fairlead … --json` printed, parsed."""
+        done = self.try_cli(*arguments)
+        assert done.returncode == 0, f"fairlead {arguments}: {done.stdout}{done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def release(self, folder, image, version, *options, key="release", hw_rev="1-9"):
+        """Makes and signs a release of one image; returns its folder."""
+        self.cli("release", "create", "--product", PRODUCT, "--version", version, "--component", f"rootfs={image}",
+                 "--class", CLASS, "--hw-rev", hw_rev, *options, "-o", folder)
+        self.cli("release", "sign", Path(folder) / "release.json", "--key", self.keys[key])
+        return Path(folder)
+
+    def publish(self, folder):
+        self.cli("release", "publish", folder)
+        return folder
+
+    def deploy(self, release, gateway):
+        """The id of the new job."""
+        return self.cli("deploy", release, "--device", getattr(gateway, "id", gateway))["job_id"]
+
+    def job(self, job):
+        return self.cli("jobs", "show", job)
+
+    def wait_job(self, job, *states, timeout=60):
+        """The job once it is in one of the states; another final state ends the wait."""
+        seen = {}
+
+        def there():
+            seen.update(self.job(job))
+            assert seen["state"] in states or seen["state"] not in FINAL, f"the job ended otherwise: {seen}"
+            return seen["state"] in states
+
+        eventually(there, lambda: f"{states}, but {seen}", timeout, 0.1)
+        return seen
+
+
+class Gateway(Program):
+    """One gateway on script/machine. `conf` is added to its configuration."""
+
+    def __init__(self, folder, fleet, name, image, conf="", enrol=True, hw_rev=1):
+        self.folder, self.fleet, self.id = Path(folder), fleet, name
+        self.conf = self.folder / "gateway.conf"
+        run(ROOT / "script/new-gateway", folder, "--id", name, "--image", image, "--product", PRODUCT, "--class", CLASS,
+            "--hw-rev", hw_rev, "--root", fleet.keys.root, "--ca", fleet.ca, "--host", fleet.host,
+            "--device-port", fleet.device_port, "--api-port", fleet.api_port, "--build", BUILD)
+        with open(self.conf, "a", encoding="utf-8") as out:
+            out.write(conf)
+        self.identity = run(BIN / "fairlead-agent", "--config", self.conf, "--identity").strip()
+        if enrol:
+            fleet.cli("device", "enroll", name, "--identity", self.identity)
+        super().__init__([ROOT / "script/machine", folder, "--bin", BIN], self.folder / "log/console.log")
+
+    def pid(self, name):
+        """Of helper, agent or machine; None while it doesn't run."""
+        text = read(self.folder / "run" / f"{name}.pid")
+        return int(text) if text else None
+
+    def kill_program(self, name, number=signal.SIGKILL):
+        """Kills helper or agent; the machine starts it again. Returns the pid that was hit."""
+        pid = eventually(lambda: self.pid(name), f"a pid of {name}")
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+        return pid
+
+    def power_cut(self):
+        """Everything of this gateway stops at once; start() is the next power on."""
+        programs = [pid for pid in map(self.pid, ("helper", "agent")) if pid]
+        self.kill()
+        self.child.wait()
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in programs), "helper and agent died")
+
+    @property
+    def slot(self):
+        return read(self.folder / "run/slot")
+
+    @property
+    def boot_id(self):
+        return read(self.folder / "run/boot-id")
+
+    @property
+    def boot_failure(self):
+        return read(self.folder / "run/boot-failure")
+
+    def slot_digest(self, slot):
+        """SHA-256 of the whole slot."""
+        with open(self.folder / "slots" / f"{slot}.img", "rb") as image:
+            return hashlib.file_digest(image, "sha256").hexdigest()
+
+    def try_ctl(self, *arguments):
+        return run(BIN / "fairleadctl", "--config", self.conf, *arguments, "--json", check=False)
+
+    def ctl(self, *arguments):
+        """What `fairleadctl … --json` printed, parsed; None while nobody answers."""
+        done = self.try_ctl(*arguments)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def wait_connected(self, timeout=30):
+        return eventually(lambda: (self.ctl("status") or {}).get("fleet", {}).get("connected"),
+                          lambda: f"{self.id} is connected: {self.logs()}", timeout)
+
+    def jobs(self):
+        return (self.ctl("jobs") or {}).get("jobs", [])
+
+    def wait_state(self, *states, job=None, timeout=60):
+        """The gateway's own word on its job (the newest, when none is named), once in one of the states."""
+        def there():
+            found = [one for one in self.jobs() if job in (None, one["job_id"])]
+            newest = max(found, key=lambda one: one["job_seq"], default=None)
+            return newest if newest and newest["state"] in states else None
+        return eventually(there, lambda: f"{states}, but {self.jobs()}\n{self.logs()}", timeout)
+
+    def logs(self, size=3000):
+        return "\n".join(f"--- {path.name}\n{read(path)[-size:]}" for path in sorted((self.folder / "log").glob("*.log")))
