@@ -39,7 +39,7 @@ struct fl_policy {
 };
 
 struct fl_policy_set {
-	const struct fl_policy *gate[FL_N_GATES];
+	const struct fl_policy *gate[FL_N_GATES]; /* NULL: always */
 };
 
 struct fl_policy_facts {
@@ -74,7 +74,7 @@ struct fl_policy_answer {
 	enum fl_verdict verdict;
 	enum fl_rc code;     /* FL_OK for go */
 	uint64_t until_s;    /* seconds since 1970 UTC; 0: not known */
-	const char *next;    /* what is waited for: "window", "time", "space", "not_before"; static */
+	const char *next;    /* what is waited for: "window", "time", "space", "not_before"; "": nothing; static */
 	size_t n_reasons;
 	struct fl_policy_reason reasons[FL_POLICY_REASONS_MAX]; /* every rule asked, the deciding one last */
 };
@@ -87,7 +87,12 @@ void fl_policy_decide(const struct fl_policy_set *set, const struct fl_policy_fa
 /* days "mon,wed" or "mon-fri", start "HH:MM", length in minutes; FL_E_CONFIG. */
 enum fl_rc fl_window_parse(const char *days, const char *start, uint64_t length_min,
 			   struct fl_window *ret, struct fl_err *err) FL_CHECKED;
-/* Is it open at now_s, and when does it close (open) or open next (closed)? */
+
+#define FL_WINDOW_NEVER UINT64_MAX
+/*
+ * Is it open at now_s, and when does it close (open) or open next (closed)? *change_s is FL_WINDOW_NEVER when it never
+ * closes (its occurrences cover the week) or never opens (no day).
+ */
 bool fl_window_open(const struct fl_window *window, uint64_t now_s, uint64_t *change_s);
 
 #ifdef __cplusplus
