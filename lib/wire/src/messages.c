@@ -90,6 +90,8 @@ static const struct fl_field welcome_fields[] = {
 	       "after a loss: first try at a random moment of it"),
 	FL_REQ(struct fl_wire_welcome, ping_s, U64, 3600, NULL, "the fleet pings this often"),
 	FL_REQ(struct fl_wire_welcome, utc, U64, FL_U53_MAX, NULL, "a hint, unsigned"),
+	FL_OPT(struct fl_wire_welcome, report_seq, U64, FL_U53_MAX, NULL,
+	       "highest report that the fleet keeps: a device that lost its store goes on above it"),
 };
 static const struct fl_schema welcome_schema = FL_SCHEMA(
 	"welcome", struct fl_wire_welcome, welcome_fields, "Fleet → device: the answer to hello.");

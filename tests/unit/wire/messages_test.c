@@ -6,6 +6,7 @@
 #include <fairlead/wire/messages.h>
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MEMORY ((size_t)16 * 1024 * 1024)

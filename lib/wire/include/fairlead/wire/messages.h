@@ -84,6 +84,7 @@ struct fl_wire_welcome {
 	uint64_t reconnect_spread_ms; /* after a loss: first try at a random moment of it */
 	uint64_t ping_s;
 	uint64_t utc; /* a hint, unsigned */
+	uint64_t report_seq; /* highest that the fleet keeps: a device that lost its store goes on above it */
 };
 
 struct fl_wire_envelope {
