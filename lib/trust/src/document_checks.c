@@ -6,10 +6,10 @@
 
 #include <string.h>
 
-#define TREE_ALG      "sha256-wide1"
-#define FRAME_UNIT    65536
-#define NONCE_SIZE    32
-#define DEADLINE_MIN  30
+#define TREE_ALG     "sha256-wide1"
+#define FRAME_UNIT   65536
+#define NONCE_SIZE   32
+#define DEADLINE_MIN 30
 
 static enum fl_rc bad(struct fl_err *err, const char *member, const char *what)
 {
@@ -54,7 +54,8 @@ static enum fl_rc check_names(const char *member, const char *const *names, size
 	}
 	return FL_OK;
 }
-#define CHECK_NAMES(doc, member, err) check_names(#member, (doc)->member.items, (doc)->member.n, err)
+#define CHECK_NAMES(doc, member, err)                                                              \
+	check_names(#member, (doc)->member.items, (doc)->member.n, err)
 
 static enum fl_rc check_distinct(const char *member, const struct fl_digest *digests, size_t n,
 				 struct fl_err *err)
@@ -284,7 +285,8 @@ enum fl_rc fl_release_check(const struct fl_release *release, struct fl_err *err
 	if (rc == FL_OK && release->created > release->expires)
 		rc = bad(err, "expires", "before it was created");
 	if (rc == FL_OK)
-		rc = check_word("kind", release->kind, WORDS("security", "functional", "mixed"), err);
+		rc = check_word("kind", release->kind, WORDS("security", "functional", "mixed"),
+				err);
 	if (rc == FL_OK)
 		rc = check_compat(release->compat, err);
 	if (rc == FL_OK)
@@ -325,12 +327,14 @@ enum fl_rc fl_job_check(const struct fl_job *job, struct fl_err *err)
 	enum fl_rc rc = check_head(job->type, job->spec, "job", err);
 	if (rc == FL_OK)
 		rc = check_word("intent", job->intent,
-				WORDS("install", "rollback", "cancel", "inventory", "collect_logs"), err);
+				WORDS("install", "rollback", "cancel", "inventory", "collect_logs"),
+				err);
 	if (rc == FL_OK)
 		rc = CHECK_NAMES(job, components, err);
 	if (rc != FL_OK)
 		return rc;
-	const bool moves = strcmp(job->intent, "install") == 0 || strcmp(job->intent, "rollback") == 0;
+	const bool moves =
+		strcmp(job->intent, "install") == 0 || strcmp(job->intent, "rollback") == 0;
 	if (job->job_seq == 0)
 		return bad(err, "job_seq", "0");
 	if (job->expires < job->issued || job->expires < job->not_before)
@@ -360,14 +364,14 @@ enum fl_rc fl_report_check(const struct fl_report *report, struct fl_err *err)
 {
 	enum fl_rc rc = check_head(report->type, report->spec, "report", err);
 	if (rc == FL_OK)
-		rc = check_word("time_quality", report->time_quality, WORDS("none", "system", "fleet"),
-				err);
+		rc = check_word("time_quality", report->time_quality,
+				WORDS("none", "system", "fleet"), err);
 	if (rc == FL_OK && !job_state(report->state) && strcmp(report->state, "refused") != 0)
 		rc = bad(err, "state", "not a state of a job");
 	for (size_t i = 0; rc == FL_OK && i < report->components.n; i++) {
 		if (!job_state(report->components.items[i].state))
-			rc = fl_fail(err, FL_E_DOC_FIELD, 0, "components: [%zu]: state: not a state",
-				     i);
+			rc = fl_fail(err, FL_E_DOC_FIELD, 0,
+				     "components: [%zu]: state: not a state", i);
 	}
 	return rc;
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of docs/formats.md, section 3: members, kinds and limits. What no table can say is in the *_check.c files. */
+/* The tables of docs/formats.md, section 3: members, kinds and limits. What no table can say is in
+ * the *_check.c files. */
 #include "documents.h"
 
 #include <fairlead/trust/json.h>
 #include <fairlead/trust/tree.h>
 
-#define ANY	    FL_U53_MAX
-#define WORD	    32 /* an enumeration's word */
-#define VERSION	    64
-#define MEM_MAX	    (UINT64_C(1) << 30)
-#define FRAME_MAX   (UINT64_C(8) << 20)
-#define COMPONENTS  64
+#define ANY	   FL_U53_MAX
+#define WORD	   32 /* an enumeration's word */
+#define VERSION	   64
+#define MEM_MAX	   (UINT64_C(1) << 30)
+#define FRAME_MAX  (UINT64_C(8) << 20)
+#define COMPONENTS 64
 
 /* root */
 static const struct fl_field root_key_fields[] = {
@@ -24,7 +25,8 @@ static const struct fl_schema root_key_schema =
 static const struct fl_field scope_fields[] = {
 	FL_OPT(struct fl_scope, vendor, NAME, 0, NULL, "the release's vendor_id must be this"),
 	FL_OPT(struct fl_scope, products, STRINGS, 64, NULL, "products that may be signed"),
-	FL_OPT(struct fl_scope, classes, STRINGS, 64, NULL, "every class of the release must be among them"),
+	FL_OPT(struct fl_scope, classes, STRINGS, 64, NULL,
+	       "every class of the release must be among them"),
 	FL_OPT(struct fl_scope, components, STRINGS, 64, NULL, "components that may be signed"),
 	FL_OPT(struct fl_scope, handlers, STRINGS, 64, NULL, "handlers that may be signed"),
 };
@@ -42,7 +44,8 @@ static const struct fl_schema role_schema = FL_SCHEMA("role", struct fl_role, ro
 
 static const struct fl_field revoked_fields[] = {
 	FL_OPT(struct fl_revoked, keyids, DIGESTS, 512, NULL, "keys that count no more"),
-	FL_OPT(struct fl_revoked, releases, DIGESTS, 512, NULL, "releases that may not be installed"),
+	FL_OPT(struct fl_revoked, releases, DIGESTS, 512, NULL,
+	       "releases that may not be installed"),
 };
 static const struct fl_schema revoked_schema =
 	FL_SCHEMA("revoked", struct fl_revoked, revoked_fields, NULL);
@@ -53,7 +56,8 @@ static const struct fl_field floor_fields[] = {
 	FL_REQ(struct fl_floor, min_release_seq, U64, ANY, NULL, "least release_seq"),
 	FL_REQ(struct fl_floor, min_security_version, U64, ANY, NULL, "least security_version"),
 };
-static const struct fl_schema floor_schema = FL_SCHEMA("floor", struct fl_floor, floor_fields, NULL);
+static const struct fl_schema floor_schema =
+	FL_SCHEMA("floor", struct fl_floor, floor_fields, NULL);
 
 static const struct fl_field root_fields[] = {
 	FL_REQ(struct fl_root, type, STR, WORD, NULL, "\"root\""),
@@ -76,12 +80,15 @@ static const struct fl_field tree_fields[] = {
 	FL_REQ(struct fl_tree_ref, chunk, U64, FL_CHUNK_SIZE, NULL, "65536"),
 	FL_REQ(struct fl_tree_ref, root, DIGEST, 0, NULL, "root of the hash tree"),
 };
-static const struct fl_schema tree_schema = FL_SCHEMA("tree", struct fl_tree_ref, tree_fields, NULL);
+static const struct fl_schema tree_schema =
+	FL_SCHEMA("tree", struct fl_tree_ref, tree_fields, NULL);
 
 static const struct fl_field installed_fields[] = {
 	FL_REQ(struct fl_installed_ref, size, U64, FL_TREE_SIZE_MAX, NULL, "bytes in the target"),
-	FL_REQ(struct fl_installed_ref, tree, OBJECT, 0, &tree_schema, "over the bytes in the target"),
-	FL_OPT(struct fl_installed_ref, slot_fill, STR, WORD, NULL, "rest of the slot: keep or zero"),
+	FL_REQ(struct fl_installed_ref, tree, OBJECT, 0, &tree_schema,
+	       "over the bytes in the target"),
+	FL_OPT(struct fl_installed_ref, slot_fill, STR, WORD, NULL,
+	       "rest of the slot: keep or zero"),
 };
 static const struct fl_schema installed_schema =
 	FL_SCHEMA("installed", struct fl_installed_ref, installed_fields, NULL);
@@ -89,7 +96,8 @@ static const struct fl_schema installed_schema =
 static const struct fl_field artifact_fields[] = {
 	FL_REQ(struct fl_artifact, id, NAME, 0, NULL, "name within the component"),
 	FL_REQ(struct fl_artifact, format, STR, WORD, NULL, "zstd-frames or delta"),
-	FL_OPT(struct fl_artifact, frame, U64, FRAME_MAX, NULL, "bytes of image per frame, a multiple of 65536"),
+	FL_OPT(struct fl_artifact, frame, U64, FRAME_MAX, NULL,
+	       "bytes of image per frame, a multiple of 65536"),
 	FL_REQ(struct fl_artifact, size, U64, FL_TREE_SIZE_MAX, NULL, "bytes to transfer"),
 	FL_REQ(struct fl_artifact, tree, OBJECT, 0, &tree_schema, "over the bytes to transfer"),
 	FL_OPT(struct fl_artifact, mem_max, U64, MEM_MAX, NULL, "memory of the decoder, bytes"),
@@ -101,19 +109,24 @@ static const struct fl_field component_fields[] = {
 	FL_REQ(struct fl_component, name, NAME, 0, NULL, "component"),
 	FL_OPT(struct fl_component, handler, NAME, 0, NULL, "the plugin that installs it"),
 	FL_OPT(struct fl_component, version, STR, VERSION, NULL, "for people"),
-	FL_OPT(struct fl_component, release_seq, U64, ANY, NULL, "rises with every release, from 1"),
-	FL_OPT(struct fl_component, security_version, U64, ANY, NULL, "rises when older ones are unsafe"),
+	FL_OPT(struct fl_component, release_seq, U64, ANY, NULL,
+	       "rises with every release, from 1"),
+	FL_OPT(struct fl_component, security_version, U64, ANY, NULL,
+	       "rises when older ones are unsafe"),
 	FL_OPT(struct fl_component, slot, NAME, 0, NULL, "group of slots, default the name"),
-	FL_OPT(struct fl_component, installed, OBJECT, 0, &installed_schema, "what stands in the target"),
+	FL_OPT(struct fl_component, installed, OBJECT, 0, &installed_schema,
+	       "what stands in the target"),
 	FL_OPT(struct fl_component, artifacts, LIST, 32, &artifact_schema, "ways to get there"),
 	FL_OPT(struct fl_component, restart, STR, WORD, NULL, "none, component or host"),
-	FL_OPT(struct fl_component, document, DIGEST, 0, NULL, "a vendor's component document, instead"),
+	FL_OPT(struct fl_component, document, DIGEST, 0, NULL,
+	       "a vendor's component document, instead"),
 };
 static const struct fl_schema component_schema =
 	FL_SCHEMA("component", struct fl_component, component_fields, NULL);
 
 static const struct fl_field health_fields[] = {
-	FL_REQ(struct fl_health, reach, STRINGS, 3, NULL, "fleet, fleet-or-gateway, local: those allowed"),
+	FL_REQ(struct fl_health, reach, STRINGS, 3, NULL,
+	       "fleet, fleet-or-gateway, local: those allowed"),
 	FL_REQ(struct fl_health, deadline_s, U64, 86400, NULL, "30 to 86400"),
 	FL_OPT(struct fl_health, units, STRINGS, 32, NULL, "system services that must run"),
 };
@@ -121,7 +134,8 @@ static const struct fl_schema health_schema =
 	FL_SCHEMA("health", struct fl_health, health_fields, NULL);
 
 static const struct fl_field set_fields[] = {
-	FL_REQ(struct fl_set, order, STRINGS, COMPONENTS, NULL, "every component once, in order of activation"),
+	FL_REQ(struct fl_set, order, STRINGS, COMPONENTS, NULL,
+	       "every component once, in order of activation"),
 	FL_REQ(struct fl_set, health, OBJECT, 0, &health_schema, "what must hold before commit"),
 };
 static const struct fl_schema set_schema = FL_SCHEMA("set", struct fl_set, set_fields, NULL);
@@ -146,9 +160,11 @@ static const struct fl_field release_fields[] = {
 	FL_OPT(struct fl_release, kind, STR, WORD, NULL, "security, functional or mixed"),
 	FL_OPT(struct fl_release, notes_url, STR, 256, NULL, "for people"),
 	FL_REQ(struct fl_release, compat, OBJECT, 0, &compat_schema, "which devices"),
-	FL_OPT(struct fl_release, permits_rollback_to, DIGESTS, 64, NULL, "older releases that may follow it"),
+	FL_OPT(struct fl_release, permits_rollback_to, DIGESTS, 64, NULL,
+	       "older releases that may follow it"),
 	FL_REQ(struct fl_release, set, OBJECT, 0, &set_schema, "order and health"),
-	FL_REQ(struct fl_release, components, LIST, COMPONENTS, &component_schema, "what is installed"),
+	FL_REQ(struct fl_release, components, LIST, COMPONENTS, &component_schema,
+	       "what is installed"),
 	FL_OPT(struct fl_release, ext, EXT, 0, NULL, "members unknown to this version"),
 };
 const struct fl_schema fl_release_schema =
@@ -167,7 +183,8 @@ static const struct fl_field job_fields[] = {
 	FL_REQ(struct fl_job, issued, U64, ANY, NULL, "seconds since 1970 UTC"),
 	FL_OPT(struct fl_job, not_before, U64, ANY, NULL, "seconds since 1970 UTC"),
 	FL_REQ(struct fl_job, expires, U64, ANY, NULL, "seconds since 1970 UTC"),
-	FL_REQ(struct fl_job, intent, STR, WORD, NULL, "install, rollback, cancel, inventory or collect_logs"),
+	FL_REQ(struct fl_job, intent, STR, WORD, NULL,
+	       "install, rollback, cancel, inventory or collect_logs"),
 	FL_OPT(struct fl_job, release, DIGEST, 0, NULL, "install, rollback: the release"),
 	FL_OPT(struct fl_job, components, STRINGS, COMPONENTS, NULL, "a subset; absent: all"),
 	FL_OPT(struct fl_job, artifact, NAME, 0, NULL, "preferred artifact"),
@@ -221,10 +238,12 @@ static const struct fl_field report_fields[] = {
 	FL_OPT(struct fl_report, next, STR, 256, NULL, "what is waited for"),
 	FL_REQ(struct fl_report, utc, U64, ANY, NULL, "seconds since 1970 UTC"),
 	FL_REQ(struct fl_report, time_quality, STR, WORD, NULL, "none, system or fleet"),
-	FL_REQ(struct fl_report, components, LIST, COMPONENTS, &report_component_schema, "what runs"),
+	FL_REQ(struct fl_report, components, LIST, COMPONENTS, &report_component_schema,
+	       "what runs"),
 	FL_OPT(struct fl_report, ext, EXT, 0, NULL, "members unknown to this version"),
 };
-const struct fl_schema fl_report_schema = FL_SCHEMA("report", struct fl_report, report_fields, NULL);
+const struct fl_schema fl_report_schema =
+	FL_SCHEMA("report", struct fl_report, report_fields, NULL);
 
 /* image-info */
 static const struct fl_field image_info_fields[] = {
@@ -243,7 +262,8 @@ static enum fl_rc decode(const struct fl_schema *schema, struct fl_bytes payload
 			 struct fl_arena *arena, void *out, struct fl_err *err)
 {
 	if (payload.len > max)
-		return fl_fail(err, FL_E_TOO_LARGE, 0, "%s: more than %zu bytes", schema->name, max);
+		return fl_fail(err, FL_E_TOO_LARGE, 0, "%s: more than %zu bytes", schema->name,
+			       max);
 	enum fl_rc rc = fl_json_decode(schema, payload.data, payload.len, FL_JSON_REFUSE_UNKNOWN,
 				       arena, out, err);
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "%s", schema->name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one document can tell by itself, beyond its table: the checks across members. Messages name the member. */
+/* What one document can tell by itself, beyond its table: the checks across members. Messages name
+ * the member. */
 #ifndef FAIRLEAD_TRUST_SRC_DOCUMENTS_H
 #define FAIRLEAD_TRUST_SRC_DOCUMENTS_H
 

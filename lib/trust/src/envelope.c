@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * DSSE envelopes. Unpacking believes nothing: it only takes the text apart. What is verified is the
- * pre-authentication encoding (PAE) of type and payload bytes, and only those bytes are parsed afterwards.
+ * pre-authentication encoding (PAE) of type and payload bytes, and only those bytes are parsed
+ * afterwards.
  */
 #include <fairlead/trust/envelope.h>
 
@@ -22,10 +23,14 @@ static const struct doc_type {
 	const char *name;
 	size_t max;
 } doc_types[] = {
-	[FL_DOC_ROOT] = {"root", 64 * KIB},	    [FL_DOC_RELEASE] = {"release", 256 * KIB},
-	[FL_DOC_COMPONENT] = {"component", 64 * KIB}, [FL_DOC_ORDER] = {"order", 64 * KIB},
-	[FL_DOC_JOB] = {"job", 64 * KIB},	    [FL_DOC_HEARTBEAT] = {"heartbeat", 64 * KIB},
-	[FL_DOC_TIME] = {"time", 64 * KIB},	    [FL_DOC_REPORT] = {"report", 64 * KIB},
+	[FL_DOC_ROOT] = {"root", 64 * KIB},
+	[FL_DOC_RELEASE] = {"release", 256 * KIB},
+	[FL_DOC_COMPONENT] = {"component", 64 * KIB},
+	[FL_DOC_ORDER] = {"order", 64 * KIB},
+	[FL_DOC_JOB] = {"job", 64 * KIB},
+	[FL_DOC_HEARTBEAT] = {"heartbeat", 64 * KIB},
+	[FL_DOC_TIME] = {"time", 64 * KIB},
+	[FL_DOC_REPORT] = {"report", 64 * KIB},
 };
 
 static bool type_known(enum fl_doc_type type)
@@ -76,7 +81,8 @@ struct raw_envelope {
 };
 
 static const struct fl_field signature_fields[] = {
-	FL_REQ(struct raw_signature, keyid, STR, 2 * FL_DIGEST_SIZE, NULL, "SHA-256 of the key's SPKI, a hint"),
+	FL_REQ(struct raw_signature, keyid, STR, 2 * FL_DIGEST_SIZE, NULL,
+	       "SHA-256 of the key's SPKI, a hint"),
 	FL_REQ(struct raw_signature, sig, BYTES, FL_SIG_SIZE, NULL, "64 bytes"),
 };
 static const struct fl_schema signature_schema =

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one place that reads OpenSSL's return values. Many of its functions return 1 for yes, 0 for no and a
- * negative number for malformed input, so `if (EVP_DigestVerify(…))` takes a malformed signature for a valid one.
+ * The one place that reads OpenSSL's return values. Many of its functions return 1 for yes, 0 for
+ * no and a negative number for malformed input, so `if (EVP_DigestVerify(…))` takes a malformed
+ * signature for a valid one.
  */
 #ifndef FAIRLEAD_TRUST_SRC_EVP_H
 #define FAIRLEAD_TRUST_SRC_EVP_H
@@ -12,7 +13,8 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-/* Did it succeed? Leaves nothing in the thread's error queue, which TLS code would read as its own. */
+/* Did it succeed? Leaves nothing in the thread's error queue, which TLS code would read as its own.
+ */
 static inline bool fl_evp_ok(int ret)
 {
 	if (ret == 1)

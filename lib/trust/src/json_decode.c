@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON text → struct, by a schema. The lexer has seen the same bytes before cJSON does, so none of cJSON's
- * leniencies can be reached: what remains of it is a tree of objects, arrays, strings, integers and booleans.
+ * JSON text → struct, by a schema. The lexer has seen the same bytes before cJSON does, so none of
+ * cJSON's leniencies can be reached: what remains of it is a tree of objects, arrays, strings,
+ * integers and booleans.
  */
 #include "json_lex.h"
 
@@ -18,8 +19,8 @@ struct decoder {
 };
 
 /*
- * Stores the item's value at `place`. Pointers and lists are copied there byte by byte: the struct's member has a
- * pointer type that is not known here.
+ * Stores the item's value at `place`. Pointers and lists are copied there byte by byte: the
+ * struct's member has a pointer type that is not known here.
  */
 typedef enum fl_rc decode_kind(const struct decoder *d, const struct fl_field *field,
 			       const cJSON *item, void *place);
@@ -29,7 +30,8 @@ static enum fl_rc bad(const struct decoder *d, const char *what)
 	return fl_fail(d->err, FL_E_DOC_FIELD, 0, "%s", what);
 }
 
-/* A string item of at most max bytes; NULL otherwise. The lexer has refused \u0000: strlen is its length. */
+/* A string item of at most max bytes; NULL otherwise. The lexer has refused \u0000: strlen is its
+ * length. */
 static const char *text_of(const cJSON *item, uint64_t max)
 {
 	const char *text = cJSON_IsString(item) ? item->valuestring : NULL;
@@ -50,8 +52,8 @@ static enum fl_rc decode_str(const struct decoder *d, const struct fl_field *fie
 {
 	const char *text = text_of(item, field->max);
 	if (text == NULL)
-		return fl_fail(d->err, FL_E_DOC_FIELD, 0, "not a string of at most %" PRIu64 " bytes",
-			       field->max);
+		return fl_fail(d->err, FL_E_DOC_FIELD, 0,
+			       "not a string of at most %" PRIu64 " bytes", field->max);
 	return keep_text(d, text, place);
 }
 
@@ -60,7 +62,8 @@ static enum fl_rc decode_name(const struct decoder *d, const struct fl_field *fi
 {
 	(void)field;
 	const char *text = text_of(item, FL_NAME_MAX);
-	return text != NULL && fl_name_valid(text) ? keep_text(d, text, place) : bad(d, "not a name");
+	return text != NULL && fl_name_valid(text) ? keep_text(d, text, place)
+						   : bad(d, "not a name");
 }
 
 static enum fl_rc decode_uuid(const struct decoder *d, const struct fl_field *field,
@@ -68,7 +71,8 @@ static enum fl_rc decode_uuid(const struct decoder *d, const struct fl_field *fi
 {
 	(void)field;
 	const char *text = text_of(item, 36);
-	return text != NULL && fl_uuid_valid(text) ? keep_text(d, text, place) : bad(d, "not a UUID");
+	return text != NULL && fl_uuid_valid(text) ? keep_text(d, text, place)
+						   : bad(d, "not a UUID");
 }
 
 static enum fl_rc decode_u64(const struct decoder *d, const struct fl_field *field,
@@ -94,7 +98,8 @@ static enum fl_rc decode_bool(const struct decoder *d, const struct fl_field *fi
 	return FL_OK;
 }
 
-/* All zero stands for "absent" in the structs, so it is no value: an empty digest must never mean "don't check". */
+/* All zero stands for "absent" in the structs, so it is no value: an empty digest must never mean
+ * "don't check". */
 static bool parse_digest(const cJSON *item, struct fl_digest *ret)
 {
 	const char *text = text_of(item, FL_DIGEST_TEXT_SIZE);
@@ -122,7 +127,8 @@ static enum fl_rc decode_bytes(const struct decoder *d, const struct fl_field *f
 	if (!fl_base64_decode(text, text_len, data, &bytes.len))
 		return bad(d, "not canonical base64");
 	if (bytes.len > field->max)
-		return fl_fail(d->err, FL_E_DOC_FIELD, 0, "more than %" PRIu64 " bytes", field->max);
+		return fl_fail(d->err, FL_E_DOC_FIELD, 0, "more than %" PRIu64 " bytes",
+			       field->max);
 	*(struct fl_bytes *)place = bytes;
 	return FL_OK;
 }
@@ -152,7 +158,8 @@ static enum fl_rc check_present(const struct decoder *d, const struct fl_schema 
 {
 	for (size_t i = 0; i < schema->n_fields; i++) {
 		const struct fl_field *field = &schema->fields[i];
-		if (field->required && cJSON_GetObjectItemCaseSensitive(object, field->name) == NULL)
+		if (field->required &&
+		    cJSON_GetObjectItemCaseSensitive(object, field->name) == NULL)
 			return fl_fail(d->err, FL_E_DOC_FIELD, 0, "%s: missing", field->name);
 	}
 	return FL_OK;
@@ -170,7 +177,8 @@ static enum fl_rc decode_members(const struct decoder *d, const struct fl_schema
 		if (field == NULL && d->unknown == FL_JSON_IGNORE_UNKNOWN)
 			continue;
 		if (field == NULL)
-			return fl_fail(d->err, FL_E_DOC_FIELD, 0, "%s: unknown member", item->string);
+			return fl_fail(d->err, FL_E_DOC_FIELD, 0, "%s: unknown member",
+				       item->string);
 		enum fl_rc rc =
 			decode_by_kind[field->kind](d, field, item, (char *)out + field->offset);
 		if (rc != FL_OK)
@@ -192,11 +200,12 @@ static enum fl_rc decode_object(const struct decoder *d, const struct fl_field *
 }
 
 /*
- * Room for the elements of an array. A list that is there but empty keeps a pointer, so that it can be told from
- * an absent one.
+ * Room for the elements of an array. A list that is there but empty keeps a pointer, so that it can
+ * be told from an absent one.
  */
 static enum fl_rc list_room(const struct decoder *d, const struct fl_field *field,
-			    const cJSON *item, size_t size, struct fl_any_list *ret, void **ret_items)
+			    const cJSON *item, size_t size, struct fl_any_list *ret,
+			    void **ret_items)
 {
 	if (!cJSON_IsArray(item))
 		return bad(d, "not a list");
@@ -204,7 +213,8 @@ static enum fl_rc list_room(const struct decoder *d, const struct fl_field *fiel
 	for (const cJSON *element = item->child; element != NULL; element = element->next)
 		list.n++;
 	if (list.n > field->max)
-		return fl_fail(d->err, FL_E_DOC_FIELD, 0, "more than %" PRIu64 " elements", field->max);
+		return fl_fail(d->err, FL_E_DOC_FIELD, 0, "more than %" PRIu64 " elements",
+			       field->max);
 	void *items = fl_arena_alloc(d->arena, list.n * size, d->err);
 	if (items == NULL)
 		return d->err->rc;
@@ -244,7 +254,8 @@ static enum fl_rc element_string(const struct decoder *d, const struct fl_field 
 {
 	(void)field;
 	const char *text = text_of(item, FL_JSON_LIST_STRING_MAX);
-	return text != NULL ? keep_text(d, text, place) : bad(d, "not a string of at most 256 bytes");
+	return text != NULL ? keep_text(d, text, place)
+			    : bad(d, "not a string of at most 256 bytes");
 }
 
 static enum fl_rc decode_list(const struct decoder *d, const struct fl_field *field,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A schema, and those under it, as Markdown: the documentation is printed from what the decoder reads. */
+/* A schema, and those under it, as Markdown: the documentation is printed from what the decoder
+ * reads. */
 #include <fairlead/trust/json.h>
 
 #include <inttypes.h>
@@ -14,9 +15,9 @@ struct queue {
 };
 
 static const char *const kind_names[] = {
-	[FL_K_STR] = "string",	 [FL_K_NAME] = "name",	       [FL_K_UUID] = "UUID",
-	[FL_K_U64] = "integer",	 [FL_K_BOOL] = "boolean",      [FL_K_DIGEST] = "digest",
-	[FL_K_BYTES] = "bytes",	 [FL_K_OBJECT] = "object",     [FL_K_LIST] = "list of",
+	[FL_K_STR] = "string",	    [FL_K_NAME] = "name",	[FL_K_UUID] = "UUID",
+	[FL_K_U64] = "integer",	    [FL_K_BOOL] = "boolean",	[FL_K_DIGEST] = "digest",
+	[FL_K_BYTES] = "bytes",	    [FL_K_OBJECT] = "object",	[FL_K_LIST] = "list of",
 	[FL_K_STRINGS] = "strings", [FL_K_DIGESTS] = "digests", [FL_K_EXT] = "any object",
 };
 
@@ -60,18 +61,18 @@ static enum fl_rc describe_field(const struct fl_field *field, struct fl_buf *ou
 		snprintf(limit, sizeof(limit), "%" PRIu64, field->max);
 	const char *sub = field->sub == NULL ? "" : field->sub->name;
 	const char *mark = field->required ? "" : "*";
-	return fl_buf_appendf(out, err, "| %s`%s`%s | %s%s%s | %s | %s |\n", mark, field->name, mark,
-			      kind_names[field->kind], *sub != '\0' ? " " : "", sub, limit,
+	return fl_buf_appendf(out, err, "| %s`%s`%s | %s%s%s | %s | %s |\n", mark, field->name,
+			      mark, kind_names[field->kind], *sub != '\0' ? " " : "", sub, limit,
 			      field->doc == NULL ? "" : field->doc);
 }
 
 static enum fl_rc describe_one(const struct fl_schema *schema, struct queue *queue,
 			       struct fl_buf *out, struct fl_err *err)
 {
-	enum fl_rc rc = fl_buf_appendf(out, err,
-				       "### %s\n\n%s%s| member | kind | limit | meaning |\n|---|---|---|---|\n",
-				       schema->name, schema->doc == NULL ? "" : schema->doc,
-				       schema->doc == NULL ? "" : "\n\n");
+	enum fl_rc rc = fl_buf_appendf(
+		out, err, "### %s\n\n%s%s| member | kind | limit | meaning |\n|---|---|---|---|\n",
+		schema->name, schema->doc == NULL ? "" : schema->doc,
+		schema->doc == NULL ? "" : "\n\n");
 	for (size_t i = 0; rc == FL_OK && i < schema->n_fields; i++) {
 		const struct fl_field *field = &schema->fields[i];
 		if (field->sub != NULL)

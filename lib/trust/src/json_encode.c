@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * struct → JSON text, by a schema. Holds every value to the limits that the decoder checks, so that what one end
- * writes the other accepts.
+ * struct → JSON text, by a schema. Holds every value to the limits that the decoder checks, so that
+ * what one end writes the other accepts.
  */
 #include "json_lex.h"
 
@@ -79,7 +79,8 @@ static enum fl_rc append_checked(struct fl_buf *out, const char *text, uint64_t 
 				 struct fl_err *err)
 {
 	if (text == NULL || strlen(text) > max)
-		return fl_fail(err, FL_E_DOC_FIELD, 0, "not a string of at most %" PRIu64 " bytes", max);
+		return fl_fail(err, FL_E_DOC_FIELD, 0, "not a string of at most %" PRIu64 " bytes",
+			       max);
 	return fl_json_append_string(out, text, err);
 }
 
@@ -189,7 +190,8 @@ static bool present(const struct fl_field *field, const void *place)
 	}
 }
 
-/* Required numbers, booleans, lists and bytes may be zero or empty; pointers and digests may not. */
+/* Required numbers, booleans, lists and bytes may be zero or empty; pointers and digests may not.
+ */
 static bool may_be_empty(enum fl_kind kind)
 {
 	return kind == FL_K_U64 || kind == FL_K_BOOL || kind == FL_K_BYTES || kind == FL_K_LIST ||
@@ -238,7 +240,8 @@ static enum fl_rc encode_elements(const struct fl_field *field, const void *plac
 {
 	const struct fl_any_list list = list_at(place);
 	if (list.n > field->max)
-		return fl_fail(err, FL_E_DOC_FIELD, 0, "more than %" PRIu64 " elements", field->max);
+		return fl_fail(err, FL_E_DOC_FIELD, 0, "more than %" PRIu64 " elements",
+			       field->max);
 	enum fl_rc rc = fl_buf_append_str(out, "[", err);
 	for (size_t i = 0; rc == FL_OK && i < list.n; i++) {
 		if (i > 0)

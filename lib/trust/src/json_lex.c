@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lexer: decides whether a text is JSON of the profile before any parser sees it. It walks the text once,
- * one element of the innermost open container per step; the keys are sorted at the end to find one that stands
- * twice in an object, so that no input costs more than O(n log n).
+ * The lexer: decides whether a text is JSON of the profile before any parser sees it. It walks the
+ * text once, one element of the innermost open container per step; the keys are sorted at the end
+ * to find one that stands twice in an object, so that no input costs more than O(n log n).
  */
 #include "json_lex.h"
 
@@ -70,7 +70,10 @@ size_t fl_json_utf8(const uint8_t *p, size_t avail)
 		return 0;
 	if (p[0] < 0x80)
 		return 1;
-	size_t n = (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : (p[0] & 0xf8) == 0xf0 ? 4 : 0;
+	size_t n = (p[0] & 0xe0) == 0xc0   ? 2
+		   : (p[0] & 0xf0) == 0xe0 ? 3
+		   : (p[0] & 0xf8) == 0xf0 ? 4
+					   : 0;
 	if (n == 0 || n > avail)
 		return 0;
 	uint32_t point = p[0] & (0x7fu >> n);
@@ -270,9 +273,9 @@ static enum fl_rc check_distinct(struct lexer *lx)
 	for (size_t i = 1; i < lx->n_keys; i++) {
 		const struct key *k = &lx->keys[i];
 		if (compare_keys(k - 1, k) == 0)
-			return fl_fail(lx->err, FL_E_DOC_SYNTAX, 0, "byte %zu: key '%.*s' stands twice",
-				       (size_t)(k->text - lx->text), (int)k->len,
-				       (const char *)k->text);
+			return fl_fail(
+				lx->err, FL_E_DOC_SYNTAX, 0, "byte %zu: key '%.*s' stands twice",
+				(size_t)(k->text - lx->text), (int)k->len, (const char *)k->text);
 	}
 	return FL_OK;
 }
@@ -301,7 +304,8 @@ enum fl_rc fl_json_lex(const void *text, size_t len, enum fl_json_keys keys, siz
 		       struct fl_err *err)
 {
 	struct lexer lx = {.text = text, .len = len, .rule = keys, .err = err};
-	/* A member takes at least five bytes, "a":0 without its comma; the counter stops the walk before the array ends. */
+	/* A member takes at least five bytes, "a":0 without its comma; the counter stops the walk
+	 * before the array ends. */
 	size_t most = len / 5 + 1;
 	if (most > FL_JSON_TOKENS_MAX + 1)
 		most = FL_JSON_TOKENS_MAX + 1;

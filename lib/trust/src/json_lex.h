@@ -5,9 +5,10 @@
 
 #include <fairlead/trust/json.h>
 
-#define FL_JSON_DEPTH_MAX  16
-#define FL_JSON_TOKENS_MAX 20000u /* keys and values; an object or array is one, and each member of it */
-#define FL_JSON_KEY_MAX	   40
+#define FL_JSON_DEPTH_MAX 16
+#define FL_JSON_TOKENS_MAX                                                                         \
+	20000u /* keys and values; an object or array is one, and each member of it */
+#define FL_JSON_KEY_MAX 40
 
 #define FL_JSON_LIST_STRING_MAX 256u
 
@@ -24,9 +25,10 @@ enum fl_rc fl_json_decode_keys(const struct fl_schema *schema, struct fl_bytes t
 			       enum fl_json_keys keys, enum fl_json_unknown unknown,
 			       struct fl_arena *arena, void *out, struct fl_err *err) FL_CHECKED;
 enum fl_rc fl_json_encode_keys(const struct fl_schema *schema, const void *in,
-			       enum fl_json_keys keys, struct fl_buf *out, struct fl_err *err)
-	FL_CHECKED;
-/* Length of the UTF-8 sequence (RFC 3629) that starts at p, 0 when there is no valid one in the `avail` bytes. */
+			       enum fl_json_keys keys, struct fl_buf *out,
+			       struct fl_err *err) FL_CHECKED;
+/* Length of the UTF-8 sequence (RFC 3629) that starts at p, 0 when there is no valid one in the
+ * `avail` bytes. */
 size_t fl_json_utf8(const uint8_t *p, size_t avail);
 
 #endif

@@ -10,12 +10,15 @@
 #include <string.h>
 
 /*
- * The only two forms of a SubjectPublicKeyInfo we take, up to the point itself (RFC 8410; RFC 5480 with
- * the named curve and an uncompressed point). One form per key, so that a key has one identifier.
+ * The only two forms of a SubjectPublicKeyInfo we take, up to the point itself (RFC 8410; RFC 5480
+ * with the named curve and an uncompressed point). One form per key, so that a key has one
+ * identifier.
  */
-static const uint8_t ed25519_head[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
-static const uint8_t p256_head[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
-				    0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
+static const uint8_t ed25519_head[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
+				       0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+static const uint8_t p256_head[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
+				    0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+				    0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
 
 static const struct alg {
 	enum fl_alg alg;
@@ -150,7 +153,8 @@ static bool verify(EVP_PKEY *pkey, enum fl_alg alg, const void *msg, size_t len,
 	const uint8_t *sig = alg == FL_ALG_P256 ? der : raw;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool ok = sig_len > 0 && fl_evp_got(ctx) &&
-		  fl_evp_ok(EVP_DigestVerifyInit_ex(ctx, NULL, md_name(alg), NULL, NULL, pkey, NULL)) &&
+		  fl_evp_ok(EVP_DigestVerifyInit_ex(ctx, NULL, md_name(alg), NULL, NULL, pkey,
+						    NULL)) &&
 		  fl_evp_ok(EVP_DigestVerify(ctx, sig, sig_len, msg, len));
 	EVP_MD_CTX_free(ctx);
 	return ok;
@@ -161,7 +165,8 @@ enum fl_rc fl_pubkey_verify(const struct fl_pubkey *key, const void *msg, size_t
 {
 	FL_AUTO_PKEY pkey = fl_pubkey_to_evp(key);
 	if (pkey == NULL || !verify(pkey, key->alg, msg, len, sig))
-		return fl_fail(err, FL_E_SIGNATURE, 0, "not a valid %s signature", fl_alg_name(key->alg));
+		return fl_fail(err, FL_E_SIGNATURE, 0, "not a valid %s signature",
+			       fl_alg_name(key->alg));
 	return FL_OK;
 }
 
@@ -174,7 +179,8 @@ enum fl_rc fl_key_sign(const struct fl_key *key, const void *msg, size_t len,
 	const enum fl_alg alg = key->pub.alg;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool ok = fl_evp_got(ctx) &&
-		  fl_evp_ok(EVP_DigestSignInit_ex(ctx, NULL, md_name(alg), NULL, NULL, key->pkey, NULL)) &&
+		  fl_evp_ok(EVP_DigestSignInit_ex(ctx, NULL, md_name(alg), NULL, NULL, key->pkey,
+						  NULL)) &&
 		  fl_evp_ok(EVP_DigestSign(ctx, out, &out_len, msg, len));
 	EVP_MD_CTX_free(ctx);
 	if (ok && alg == FL_ALG_P256)
@@ -209,7 +215,8 @@ enum fl_rc fl_key_generate(enum fl_alg alg, struct fl_key **ret, struct fl_err *
 	EVP_PKEY *pkey = alg == FL_ALG_P256 ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256")
 					    : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	if (!fl_evp_got(pkey))
-		return fl_fail(err, FL_E_INTERNAL, 0, "a %s key could not be made", fl_alg_name(alg));
+		return fl_fail(err, FL_E_INTERNAL, 0, "a %s key could not be made",
+			       fl_alg_name(alg));
 	return fl_key_wrap(pkey, ret, err);
 }
 

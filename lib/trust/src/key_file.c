@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys in PEM files. Private keys: PKCS#8 (RFC 5958), without a pass phrase; the file's mode protects them. */
+/* Keys in PEM files. Private keys: PKCS#8 (RFC 5958), without a pass phrase; the file's mode
+ * protects them. */
 #include "key_private.h"
 
 #include <fairlead/base/file.h>
@@ -41,8 +42,9 @@ enum fl_rc fl_pubkey_load(const char *path, struct fl_pubkey *ret, struct fl_err
 	enum fl_rc rc = read_pem(path, &text, &bio, err);
 	if (rc == FL_OK) {
 		FL_AUTO_PKEY pkey = PEM_read_bio_PUBKEY(bio, NULL, no_pass_phrase, NULL);
-		rc = fl_evp_got(pkey) ? fl_pubkey_from_evp(pkey, ret, err)
-				      : fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "no public key in PEM");
+		rc = fl_evp_got(pkey)
+			     ? fl_pubkey_from_evp(pkey, ret, err)
+			     : fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "no public key in PEM");
 		rc = rc == FL_OK ? rc : fl_wrap(err, rc, "'%s'", path);
 	}
 	fl_buf_free(&text);
@@ -80,8 +82,9 @@ enum fl_rc fl_key_load(const char *uri, struct fl_key **ret, struct fl_err *err)
 	enum fl_rc rc = read_pem(path, &text, &bio, err);
 	if (rc == FL_OK) {
 		EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL);
-		rc = fl_evp_got(pkey) ? fl_key_wrap(pkey, ret, err)
-				      : fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "no private key in PEM");
+		rc = fl_evp_got(pkey)
+			     ? fl_key_wrap(pkey, ret, err)
+			     : fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "no private key in PEM");
 		rc = rc == FL_OK ? rc : fl_wrap(err, rc, "'%s'", path);
 	}
 	if (text.data != NULL)
@@ -90,7 +93,8 @@ enum fl_rc fl_key_load(const char *uri, struct fl_key **ret, struct fl_err *err)
 	return rc;
 }
 
-/* Claims the name first, so that no key is ever replaced, then puts the whole file in its place at once. */
+/* Claims the name first, so that no key is ever replaced, then puts the whole file in its place at
+ * once. */
 static enum fl_rc save_new(const char *path, const char *text, size_t len, struct fl_err *err)
 {
 	FL_AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -108,8 +112,8 @@ enum fl_rc fl_key_save(const struct fl_key *key, const char *path, struct fl_err
 {
 	FL_AUTO_BIO bio = BIO_new(BIO_s_secmem());
 	char *text = NULL;
-	if (!fl_evp_got(bio) || !fl_evp_ok(PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0,
-									 no_pass_phrase, NULL)))
+	if (!fl_evp_got(bio) || !fl_evp_ok(PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL,
+									 0, no_pass_phrase, NULL)))
 		return fl_fail(err, FL_E_INTERNAL, 0, "write key '%s'", path);
 	long len = BIO_get_mem_data(bio, &text);
 	return save_new(path, text, (size_t)len, err);

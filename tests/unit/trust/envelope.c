@@ -36,8 +36,9 @@ Test(envelope, what_is_written_parses_and_verifies)
 		cr_assert_eq(fl_envelope_write(&env, &text, &err), FL_OK, "%s", err.msg);
 		struct fl_arena arena = FL_ARENA(1 << 20);
 		struct fl_envelope back;
-		cr_assert_eq(fl_envelope_parse(text.data, text.len, FL_DOC_JOB, &arena, &back, &err),
-			     FL_OK, "%s", err.msg);
+		cr_assert_eq(
+			fl_envelope_parse(text.data, text.len, FL_DOC_JOB, &arena, &back, &err),
+			FL_OK, "%s", err.msg);
 		cr_assert_eq(count_one(&back, key), 1);
 		fl_arena_free(&arena);
 		fl_buf_free(&text);

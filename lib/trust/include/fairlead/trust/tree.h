@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The hash tree sha256-wide1 (docs/formats.md, section 4): its shape, a verifier that holds at most one page per
- * level, and a builder. Memory is flat in the size of the content.
+ * level (its memory is flat in the size of the content), and a builder, which keeps 32 bytes per chunk.
  */
 #ifndef FAIRLEAD_TRUST_TREE_H
 #define FAIRLEAD_TRUST_TREE_H
