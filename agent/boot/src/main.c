@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fairlead-boot: what boots next. Started by fairlead-helper, and by a person for `doctor` and `init`.
+ *
+ *   fairlead-boot [--config FILE] observe | withdraw SLOT | trial SLOT [--tries N] | good | fallback | doctor | init SLOT
+ */
+#include <fairlead/boot/boot.h>
+
+#include <fairlead/base/conf.h>
+#include <fairlead/base/file.h>
+#include <fairlead/base/log.h>
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_REFUSED = 3,
+	EXIT_NO_DECISION = 4,
+};
+
+struct arguments {
+	const char *config;
+	const char *verb;
+	const char *slot;
+	unsigned tries;
+};
+
+struct machine {
+	struct fl_conf *conf;
+	struct fl_arena arena;
+	const struct fl_boot_backend *backend;
+	struct fl_boot_host host;
+};
+
+/* The path a setting stands for: relative ones start from [paths] root. */
+static enum fl_rc resolve(struct machine *m, const char *value, const char **ret,
+			  struct fl_err *err)
+{
+	char path[PATH_MAX];
+	const char *root = fl_conf_get(m->conf, "paths", "root", "/");
+	enum fl_rc rc = FL_OK;
+	if (value[0] == '/')
+		rc = strlen(value) < sizeof(path) ? FL_OK : FL_E_TOO_LARGE;
+	if (rc == FL_OK && value[0] == '/')
+		memcpy(path, value, strlen(value) + 1);
+	else
+		rc = fl_path_join(path, sizeof(path), root, value, err);
+	if (rc != FL_OK)
+		return fl_fail(err, FL_E_CONFIG, 0, "path '%s'", value);
+	*ret = fl_arena_copy(&m->arena, path, strlen(path), err);
+	return *ret == NULL ? FL_E_NO_MEMORY : FL_OK;
+}
+
+static enum fl_rc add_slot(struct machine *m, char letter, const char *value, struct fl_err *err)
+{
+	const char name[2] = {letter, '\0'};
+	if (fl_boot_find_slot(&m->host, name) != NULL)
+		return FL_OK;
+	struct fl_boot_slot *slot = &m->host.slots[m->host.n_slots];
+	memcpy(slot->name, name, sizeof(name));
+	enum fl_rc rc = resolve(m, value, &slot->path, err);
+	if (rc == FL_OK)
+		m->host.n_slots++;
+	return rc;
+}
+
+/* Slots are what any [component.NAME] calls slot.a … slot.z. */
+static enum fl_rc read_slots(struct machine *m, struct fl_err *err)
+{
+	enum fl_rc rc = FL_OK;
+	const char *section;
+	for (size_t i = 0; (section = fl_conf_section(m->conf, "component.", i)) != NULL; i++) {
+		for (char letter = 'a'; letter <= 'z' && rc == FL_OK; letter++) {
+			const char key[] = {'s', 'l', 'o', 't', '.', letter, '\0'};
+			const char *value = fl_conf_get(m->conf, section, key, NULL);
+			if (value != NULL)
+				rc = add_slot(m, letter, value, err);
+		}
+	}
+	return rc;
+}
+
+/* One line that the machine wrote at boot; unknown is a state of its own, not an error. */
+static enum fl_rc read_running(struct machine *m, struct fl_err *err)
+{
+	const char *path;
+	struct fl_err why;
+	struct fl_buf text = FL_BUF(FL_NAME_MAX + 1);
+	const char *value = fl_conf_get(m->conf, "host", "running_slot", NULL);
+	if (value == NULL)
+		return FL_OK;
+	enum fl_rc rc = resolve(m, value, &path, err);
+	if (rc == FL_OK && fl_file_read(path, &text, &why) == FL_OK && text.len > 0) {
+		char name[FL_NAME_MAX + 2] = {0};
+		memcpy(name, text.data, text.len);
+		name[strcspn(name, "\n")] = '\0';
+		if (fl_name_valid(name))
+			memcpy(m->host.running, name, sizeof(m->host.running));
+	}
+	fl_buf_free(&text);
+	return rc;
+}
+
+static enum fl_rc set_up(struct machine *m, const char *config, struct fl_err *err)
+{
+	const char *value;
+	enum fl_rc rc = fl_conf_load(config, &m->conf, err);
+	if (rc != FL_OK)
+		return rc;
+	const char *name = fl_conf_get(m->conf, "boot", "backend", "sim");
+	m->backend = fl_boot_backend_find(name);
+	if (m->backend == NULL)
+		return fl_fail(err, FL_E_CONFIG, 0, "[boot] backend: no back end '%s'", name);
+	rc = fl_conf_need(m->conf, "boot", "dir", &value, err);
+	if (rc == FL_OK)
+		rc = resolve(m, value, &m->host.dir, err);
+	if (rc == FL_OK)
+		rc = read_slots(m, err);
+	return rc == FL_OK ? read_running(m, err) : rc;
+}
+
+static enum fl_rc print_state(const struct machine *m, struct fl_err *err)
+{
+	struct fl_boot_state state;
+	struct fl_buf out = FL_BUF(4096);
+	enum fl_rc rc = m->backend->observe(&m->host, &state, err);
+	if (rc == FL_OK)
+		rc = fl_boot_print(&m->host, &state, &out, err);
+	if (rc == FL_OK)
+		rc = fl_write_all(STDOUT_FILENO, out.data, out.len, err);
+	fl_buf_free(&out);
+	return rc;
+}
+
+static void print_finding(void *ctx, bool ok, const char *text)
+{
+	(void)ctx;
+	printf("%-5s %s\n", ok ? "ok" : "FAULT", text);
+}
+
+static enum fl_rc run(const struct machine *m, const struct arguments *a, struct fl_err *err)
+{
+	const struct fl_boot_backend *b = m->backend;
+	if (strcmp(a->verb, "observe") == 0)
+		return print_state(m, err);
+	if (strcmp(a->verb, "withdraw") == 0)
+		return b->withdraw(&m->host, a->slot, err);
+	if (strcmp(a->verb, "trial") == 0)
+		return b->trial(&m->host, a->slot, a->tries, err);
+	if (strcmp(a->verb, "good") == 0)
+		return b->good(&m->host, err);
+	if (strcmp(a->verb, "fallback") == 0)
+		return b->fallback(&m->host, err);
+	if (strcmp(a->verb, "init") == 0)
+		return b->init(&m->host, a->slot, err);
+	return b->doctor(&m->host, print_finding, NULL, err);
+}
+
+static bool is_verb(const char *verb, bool *needs_slot)
+{
+	static const char *const with[] = {"withdraw", "trial", "init"};
+	static const char *const without[] = {"observe", "good", "fallback", "doctor"};
+	*needs_slot = false;
+	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
+		if (strcmp(verb, without[i]) == 0)
+			return true;
+	}
+	*needs_slot = true;
+	for (size_t i = 0; i < sizeof(with) / sizeof(with[0]); i++) {
+		if (strcmp(verb, with[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool parse_arguments(int argc, char **argv, struct arguments *a)
+{
+	bool needs_slot;
+	*a = (struct arguments){"/etc/fairlead/gateway.conf", NULL, NULL, 1};
+	for (int i = 1; i < argc; i++) {
+		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+		if (strcmp(argv[i], "--config") == 0 && next != NULL) {
+			a->config = argv[++i];
+		} else if (strcmp(argv[i], "--tries") == 0 && next != NULL && strlen(next) == 1 &&
+			   *next >= '1' && *next <= '9') {
+			a->tries = (unsigned)(*argv[++i] - '0');
+		} else if (a->verb == NULL) {
+			a->verb = argv[i];
+		} else if (a->slot == NULL) {
+			a->slot = argv[i];
+		} else {
+			return false;
+		}
+	}
+	return a->verb != NULL && is_verb(a->verb, &needs_slot) && needs_slot == (a->slot != NULL) &&
+	       (a->slot == NULL || fl_name_valid(a->slot));
+}
+
+static int exit_code(enum fl_rc rc)
+{
+	switch ((int)rc) {
+	case FL_OK:
+		return EXIT_DONE;
+	case FL_E_SLOT_RUNNING:
+	case FL_E_SLOT_MISSING:
+	case FL_E_EXISTS:
+	case FL_E_BOOT_SWITCH:
+		return EXIT_REFUSED;
+	case FL_E_NOT_FOUND:
+	case FL_E_CORRUPT:
+		return EXIT_NO_DECISION;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct machine m;
+	struct arguments a;
+	struct fl_err err = {0};
+	fl_log_open("fairlead-boot");
+	if (!parse_arguments(argc, argv, &a)) {
+		fputs("usage: fairlead-boot [--config FILE] observe | withdraw SLOT | "
+		      "trial SLOT [--tries N] | good | fallback | doctor | init SLOT\n",
+		      stderr);
+		return EXIT_USAGE;
+	}
+	m.arena = FL_ARENA((size_t)256 * 1024);
+	enum fl_rc rc = set_up(&m, a.config, &err);
+	int status = rc == FL_OK ? EXIT_DONE : EXIT_FAILED;
+	if (rc == FL_OK) {
+		rc = run(&m, &a, &err);
+		status = exit_code(rc);
+	}
+	if (rc != FL_OK)
+		fl_log_err(FL_LOG_ERROR, &err, "%s", a.verb);
+	fl_arena_free(&m.arena);
+	fl_conf_free(m.conf);
+	return status;
+}
