@@ -45,10 +45,10 @@ enum fl_kind {
 	FL_K_EXT,
 };
 
-/* A decoded list; the layout is the same for every T. */
+/* A decoded list; the layout is the same for every T. (T const: FL_LIST(const char *) holds const pointers.) */
 #define FL_LIST(T)                                                                                 \
 	struct {                                                                                   \
-		const T *items;                                                                    \
+		T const *items;                                                                    \
 		size_t n;                                                                          \
 	}
 
