@@ -108,8 +108,11 @@ static bool has_key(const struct fl_root *root, const struct fl_digest *keyid)
 	return false;
 }
 
-static enum fl_rc check_scope(const struct fl_scope *scope, struct fl_err *err)
+/* Dispatch names devices, not contents: a limit on contents would be read by nobody, so it is
+ * refused. */
+static enum fl_rc check_scope(const struct fl_role *role, struct fl_err *err)
 {
+	const struct fl_scope *scope = role->scope;
 	if (scope == NULL)
 		return FL_OK;
 	enum fl_rc rc = CHECK_NAMES(scope, products, err);
@@ -119,6 +122,9 @@ static enum fl_rc check_scope(const struct fl_scope *scope, struct fl_err *err)
 		rc = CHECK_NAMES(scope, components, err);
 	if (rc == FL_OK)
 		rc = CHECK_NAMES(scope, handlers, err);
+	if (rc == FL_OK && strcmp(role->role, "dispatch") == 0 &&
+	    (scope->vendor != NULL || scope->components.n > 0 || scope->handlers.n > 0))
+		rc = bad(err, "dispatch", "only products and classes limit it");
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "scope");
 }
 
@@ -136,7 +142,7 @@ static enum fl_rc check_role(const struct fl_root *root, const struct fl_role *r
 			rc = bad(err, "keyids", "not a key of this document");
 	}
 	if (rc == FL_OK)
-		rc = check_scope(role->scope, err);
+		rc = check_scope(role, err);
 	if (rc == FL_OK)
 		rc = CHECK_NAMES(role, intents, err);
 	return rc;

@@ -66,7 +66,7 @@ static const struct fl_field root_fields[] = {
 	FL_REQ(struct fl_root, epoch, U64, ANY, NULL, "a higher one resets job numbers and time"),
 	FL_REQ(struct fl_root, issued, U64, ANY, NULL, "seconds since 1970 UTC"),
 	FL_REQ(struct fl_root, expires, U64, ANY, NULL, "seconds since 1970 UTC"),
-	FL_REQ(struct fl_root, keys, LIST, 64, &root_key_schema, "all keys"),
+	FL_REQ(struct fl_root, keys, LIST, FL_ROOT_KEYS_MAX, &root_key_schema, "all keys"),
 	FL_REQ(struct fl_root, roles, LIST, 64, &role_schema, "who may sign what"),
 	FL_OPT(struct fl_root, revoked, OBJECT, 0, &revoked_schema, "what counts no more"),
 	FL_OPT(struct fl_root, floors, LIST, 256, &floor_schema, "least versions"),

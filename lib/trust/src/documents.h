@@ -6,6 +6,8 @@
 
 #include <fairlead/trust/documents.h>
 
+#define FL_ROOT_KEYS_MAX 64
+
 enum fl_rc fl_root_check(const struct fl_root *root, struct fl_err *err) FL_CHECKED;
 enum fl_rc fl_release_check(const struct fl_release *release, struct fl_err *err) FL_CHECKED;
 enum fl_rc fl_job_check(const struct fl_job *job, struct fl_err *err) FL_CHECKED;
