@@ -18,8 +18,12 @@ extern "C" {
 struct fl_store;
 
 /*
- * Opens dir/state.db, making dir and database when missing. *rebuilt: the old one was damaged, or of a newer format, and stands
- * beside the new one as state.db.corrupt (one is kept). *ret: returned owned, free with fl_store_close.
+ * Opens dir/state.db, making dir and database when missing. *rebuilt: what was known is lost: the old one was damaged, unreadable or
+ * of a newer format, and stands beside the new one as state.db.corrupt (one is kept), or the file was there and empty.
+ * FL_E_BUSY: another process has it open. *ret: returned owned, free with fl_store_close.
+ *
+ * Of every call below: FL_E_NO_SPACE and FL_E_IO change nothing and may be tried again; after FL_E_CORRUPT the store
+ * must be closed and opened, which sets the database aside.
  */
 enum fl_rc fl_store_open(const char *dir, struct fl_store **ret, bool *rebuilt, struct fl_err *err)
 	FL_CHECKED;
@@ -27,6 +31,10 @@ void fl_store_close(struct fl_store *store);
 
 #define FL_STORE_JOBS_MAX	64 /* the oldest final ones are dropped */
 #define FL_STORE_COMPONENTS_MAX 16
+#define FL_STORE_DOCUMENT_MAX	((size_t)360 * 1024) /* a job's or a release's envelope */
+#define FL_STORE_REPORT_MAX	((size_t)64 * 1024)
+#define FL_STORE_OUTBOX_MAX	1000
+#define FL_STORE_NUMBERS_MAX	64
 
 struct fl_store_component {
 	char name[FL_NAME_MAX + 1];
@@ -54,25 +62,34 @@ struct fl_store_job {
 	const char *release_envelope;
 };
 
-/* Inserts or replaces, in one transaction. */
+/*
+ * Inserts or replaces, in one transaction; writes nothing when nothing differs. FL_E_TOO_LARGE: an envelope over the
+ * limit, or a new job while FL_STORE_JOBS_MAX are not final.
+ */
 enum fl_rc fl_store_job_put(struct fl_store *store, const struct fl_store_job *job,
 			    struct fl_err *err) FL_CHECKED;
-/* All jobs, ascending job_seq; rows whose checksum fails are dropped and counted in *damaged. */
+/*
+ * All jobs, ascending job_seq; rows whose checksum fails are dropped and counted in *damaged. An envelope that is damaged
+ * or was never put is NULL, the first kind is counted too.
+ */
 enum fl_rc fl_store_jobs(struct fl_store *store, struct fl_arena *arena,
 			 struct fl_store_job **ret, size_t *n, size_t *damaged, struct fl_err *err)
 	FL_CHECKED;
 
-/* A report, to be sent until it is acknowledged. At most 1,000: then the oldest that is not final is dropped. */
+/*
+ * A report, to be sent until it is acknowledged; a number that is there is replaced. At most FL_STORE_OUTBOX_MAX: then
+ * the oldest that is not final is dropped (it may be this one), and the oldest when all are.
+ */
 enum fl_rc fl_store_outbox_add(struct fl_store *store, uint64_t report_seq, bool final,
 			       const char *envelope, struct fl_err *err) FL_CHECKED;
-/* The first report with a number above `after`; FL_E_NOT_FOUND when there is none. */
+/* The first undamaged report with a number above `after` (envelope cleared first); FL_E_NOT_FOUND when there is none. */
 enum fl_rc fl_store_outbox_next(struct fl_store *store, uint64_t after, uint64_t *report_seq,
 				struct fl_buf *envelope, struct fl_err *err) FL_CHECKED;
 /* Drops all reports up to report_seq. */
 enum fl_rc fl_store_outbox_ack(struct fl_store *store, uint64_t report_seq, struct fl_err *err)
 	FL_CHECKED;
 
-/* Numbers by name ("report_seq", "report_acked"); 0 when never set. */
+/* Numbers by name ("report_seq", "report_acked"), at most FL_STORE_NUMBERS_MAX; 0 when never set, or damaged. */
 enum fl_rc fl_store_number_get(struct fl_store *store, const char *name, uint64_t *ret,
 			       struct fl_err *err) FL_CHECKED;
 enum fl_rc fl_store_number_set(struct fl_store *store, const char *name, uint64_t value,
