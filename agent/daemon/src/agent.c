@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts the parts together, and passes on what link, helper and jobs have to tell each other. */
+#include "agent.h"
+
+#include <fairlead/base/file.h>
+#include <fairlead/base/log.h>
+
+#include <signal.h>
+#include <string.h>
+
+#define MESSAGE_MEMORY_MAX ((size_t)4 * 1024 * 1024)
+
+uint64_t fl_agent_now_s(const struct fl_agent *agent)
+{
+	if (agent->time_known)
+		return agent->fleet_utc + (fl_clock_boot_ms(agent->clock) - agent->fleet_boot_ms) / 1000;
+	const int64_t wall = fl_clock_wall_s(agent->clock);
+	const uint64_t t_min = agent->trust.state.t_min;
+	return wall < 0 || (uint64_t)wall < t_min ? t_min : (uint64_t)wall;
+}
+
+static void log_to_ring(void *ctx, enum fl_log_level level, const char *line)
+{
+	const struct fl_agent *agent = ctx;
+	fl_log_ring_append(agent->ring, (int64_t)fl_agent_now_s(agent), (unsigned)level, line);
+}
+
+void fl_agent_on_facts(struct fl_agent *agent)
+{
+	struct fl_err err = {0};
+	if (fl_trust_take_facts(&agent->trust, fl_helper_facts(&agent->helper), &err) != FL_OK)
+		fl_log_err(FL_LOG_ERROR, &err, "facts of the helper");
+}
+
+/* ---- roots: the helper gets every step this side has and it lacks ------------------------------------------- */
+
+static void send_next_root(struct fl_agent *agent);
+
+static void on_root_presented(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+			      struct fl_helper_answer *answer)
+{
+	struct fl_agent *agent = call->ctx;
+	(void)answer;
+	if (rc != FL_OK) {
+		fl_log_err(FL_LOG_WARNING, err, "root refused by the helper");
+		return;
+	}
+	agent->helper.facts.root_version++;
+	send_next_root(agent);
+}
+
+static void send_next_root(struct fl_agent *agent)
+{
+	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&agent->helper);
+	struct fl_buf text = FL_BUF(FL_ENVELOPE_MAX);
+	struct fl_arena arena = FL_ARENA(FL_ENVELOPE_MAX);
+	struct fl_envelope env;
+	struct fl_err err = {0};
+	if (facts != NULL && facts->root_version < agent->trust.root.version &&
+	    fl_trust_root_text(&agent->trust, facts->root_version + 1, &text, &err) == FL_OK &&
+	    fl_envelope_parse(text.data, text.len, FL_DOC_ROOT, &arena, &env, &err) == FL_OK) {
+		struct fl_ipc_signature sigs[FL_SIGS_MAX];
+		struct fl_ipc_document doc;
+		fl_helper_document(&env, sigs, &doc);
+		const struct fl_ipc_documents body = {.documents = {&doc, 1}};
+		agent->root_call = (struct fl_helper_call){.done = on_root_presented, .ctx = agent};
+		if (fl_helper_send(&agent->helper, &agent->root_call, FL_FRAME_PRESENT, &body, &env.payload,
+				   1, &err) != FL_OK)
+			fl_log_err(FL_LOG_WARNING, &err, "present a root");
+	}
+	fl_arena_free(&arena);
+	fl_buf_free(&text);
+}
+
+/* ---- heartbeats ----------------------------------------------------------------------------------------- */
+
+static void on_nonce(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+		     struct fl_helper_answer *answer)
+{
+	struct fl_agent *agent = call->ctx;
+	agent->nonce_asked = false;
+	if (rc != FL_OK) {
+		fl_log_err(FL_LOG_WARNING, err, "nonce");
+		return;
+	}
+	const struct fl_ipc_nonce_reply *reply = answer->body;
+	if (agent->hello_wanted) {
+		agent->hello_wanted = false;
+		fl_agent_send_hello(agent, reply->nonce);
+		return;
+	}
+	const struct fl_wire_nonce nonce = {NULL, reply->nonce};
+	(void)fl_link_send(&agent->link, FL_WIRE_NONCE, &nonce);
+}
+
+void fl_agent_ask_heartbeat(struct fl_agent *agent)
+{
+	struct fl_err err = {0};
+	const struct fl_ipc_empty empty = {false};
+	if (!fl_link_up(&agent->link) || agent->nonce_asked)
+		return;
+	agent->nonce_call = (struct fl_helper_call){.done = on_nonce, .ctx = agent};
+	agent->nonce_asked = fl_helper_send(&agent->helper, &agent->nonce_call, FL_FRAME_NONCE, &empty, NULL,
+					    0, &err) == FL_OK;
+}
+
+static void on_heartbeat_taken(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+			       struct fl_helper_answer *answer)
+{
+	struct fl_agent *agent = call->ctx;
+	(void)answer;
+	agent->heartbeat_busy = false;
+	if (rc != FL_OK) {
+		fl_log_err(FL_LOG_WARNING, err, "heartbeat refused by the helper");
+		return;
+	}
+	agent->time_known = true;
+	agent->fleet_utc = agent->heartbeat_utc;
+	agent->fleet_boot_ms = fl_clock_boot_ms(agent->clock);
+	if (agent->helper.facts.anchor_lost)
+		fl_link_restart(&agent->link); /* jobs are accepted from now on: have them sent again */
+	agent->helper.facts.anchor_lost = false;
+	fl_jobs_on_heartbeat(&agent->jobs, &agent->heartbeat);
+}
+
+static enum fl_rc take_heartbeat(struct fl_agent *agent, const char *text, struct fl_err *err)
+{
+	struct fl_heartbeat doc;
+	if (agent->heartbeat_busy)
+		return FL_OK;
+	fl_arena_free(&agent->heartbeat_arena);
+	enum fl_rc rc = fl_envelope_parse(text, strlen(text), FL_DOC_HEARTBEAT, &agent->heartbeat_arena,
+					  &agent->heartbeat, err);
+	if (rc == FL_OK)
+		rc = fl_heartbeat_decode(agent->heartbeat.payload, &agent->heartbeat_arena, &doc, err);
+	if (rc != FL_OK)
+		return rc;
+	struct fl_ipc_signature sigs[FL_SIGS_MAX];
+	struct fl_ipc_document document;
+	fl_helper_document(&agent->heartbeat, sigs, &document);
+	const struct fl_ipc_documents body = {.documents = {&document, 1}};
+	agent->heartbeat_utc = doc.utc;
+	agent->heartbeat_call = (struct fl_helper_call){.done = on_heartbeat_taken, .ctx = agent};
+	rc = fl_helper_send(&agent->helper, &agent->heartbeat_call, FL_FRAME_HEARTBEAT, &body,
+			    &agent->heartbeat.payload, 1, err);
+	agent->heartbeat_busy = rc == FL_OK;
+	return rc == FL_E_PEER_CLOSED ? FL_OK : rc;
+}
+
+/* ---- the link ------------------------------------------------------------------------------------------- */
+
+static size_t hello_components(const struct fl_ipc_hello_reply *facts, struct fl_wire_component *out)
+{
+	size_t n = 0;
+	for (; n < facts->components.n && n < FL_CONFIG_COMPONENTS_MAX; n++) {
+		const struct fl_ipc_component *c = &facts->components.items[n];
+		out[n] = (struct fl_wire_component){c->name,	     c->handler,
+						    c->slot,	     c->version,
+						    c->release_seq, c->security_version,
+						    c->release};
+	}
+	return n;
+}
+
+void fl_agent_send_hello(struct fl_agent *agent, struct fl_bytes nonce)
+{
+	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&agent->helper);
+	struct fl_wire_component components[FL_CONFIG_COMPONENTS_MAX];
+	if (facts == NULL)
+		return;
+	const uint64_t root_version = facts->root_version < agent->trust.root.version
+					      ? facts->root_version
+					      : agent->trust.root.version;
+	struct fl_wire_hello hello = {
+		.device_id = agent->config.device_id,
+		.agent_version = FL_AGENT_VERSION,
+		.boot_id = facts->boot_id,
+		.nonce = nonce,
+		.root_version = root_version,
+		.job_seq = facts->job_seq,
+		.report_seq = agent->outbox.acked,
+		.product = agent->config.product,
+		.class_id = agent->config.class_id,
+		.hw_rev = agent->config.hw_rev,
+	};
+	hello.components.items = components;
+	hello.components.n = hello_components(facts, components);
+	if (fl_link_send(&agent->link, FL_WIRE_HELLO, &hello) == FL_OK)
+		fl_outbox_on_link_up(&agent->outbox);
+}
+
+void fl_agent_on_link_up(struct fl_agent *agent)
+{
+	agent->connected_ms = fl_clock_boot_ms(agent->clock);
+	agent->hello_wanted = true;
+	fl_log(FL_LOG_NOTICE, "connected to %s", agent->config.fleet_url);
+	fl_agent_ask_heartbeat(agent);
+}
+
+void fl_agent_on_link_down(struct fl_agent *agent)
+{
+	agent->hello_wanted = false;
+}
+
+static enum fl_rc take_roots(struct fl_agent *agent, const struct fl_wire_roots *roots, struct fl_err *err)
+{
+	for (size_t i = 0; i < roots->envelopes.n; i++) {
+		enum fl_rc rc = fl_trust_take_root(&agent->trust,
+						   roots->envelopes.items[i].envelope, err);
+		if (rc == FL_E_ROOT_VERSION)
+			continue; /* one we have */
+		if (rc != FL_OK)
+			return rc;
+		fl_log(FL_LOG_NOTICE, "root document %llu", (unsigned long long)agent->trust.root.version);
+	}
+	send_next_root(agent);
+	return FL_OK;
+}
+
+static void take_welcome(struct fl_agent *agent, const struct fl_wire_welcome *welcome)
+{
+	agent->link.spread_ms = welcome->reconnect_spread_ms;
+	agent->link.failures = 0;
+	fl_outbox_on_ack(&agent->outbox, welcome->report_seq);
+}
+
+union message {
+	struct fl_wire_welcome welcome;
+	struct fl_wire_roots roots;
+	struct fl_wire_job job;
+	struct fl_wire_heartbeat heartbeat;
+	struct fl_wire_report_ack ack;
+};
+
+/* A document that does not verify is refused and told; only what breaks the protocol ends the connection. */
+static void dispatch(struct fl_agent *agent, enum fl_wire_type type, const union message *m)
+{
+	struct fl_err err = {0};
+	enum fl_rc rc = FL_OK;
+	switch ((int)type) { /* the others go the other way */
+	case FL_WIRE_WELCOME:
+		take_welcome(agent, &m->welcome);
+		break;
+	case FL_WIRE_ROOTS:
+		rc = take_roots(agent, &m->roots, &err);
+		break;
+	case FL_WIRE_JOB:
+		fl_jobs_on_message(&agent->jobs, m->job.envelope, m->job.release);
+		break;
+	case FL_WIRE_HEARTBEAT:
+		rc = take_heartbeat(agent, m->heartbeat.envelope, &err);
+		break;
+	case FL_WIRE_REPORT_ACK:
+		fl_outbox_on_ack(&agent->outbox, m->ack.report_seq);
+		break;
+	default:
+		break;
+	}
+	if (rc != FL_OK) {
+		fl_log_err(FL_LOG_WARNING, &err, "message %s", fl_wire_name(type));
+		fl_outbox_refused(&agent->outbox, &err);
+	}
+}
+
+enum fl_rc fl_agent_on_message(struct fl_agent *agent, const void *text, size_t len, struct fl_err *err)
+{
+	enum fl_wire_type type;
+	union message m;
+	enum fl_rc rc = fl_wire_peek(text, len, &type, err);
+	if (rc != FL_OK || type < FL_WIRE_WELCOME || fl_helper_facts(&agent->helper) == NULL)
+		return rc; /* without the helper nothing can be done: the fleet tells it all again */
+	struct fl_arena arena = FL_ARENA(MESSAGE_MEMORY_MAX);
+	rc = fl_wire_decode(type, text, len, &arena, &m, err);
+	if (rc == FL_OK)
+		dispatch(agent, type, &m);
+	fl_arena_free(&arena);
+	return rc;
+}
+
+/* ---- the helper ----------------------------------------------------------------------------------------- */
+
+static void go_online(struct fl_agent *agent)
+{
+	if (!agent->identity.enrolled || fl_helper_facts(&agent->helper) == NULL)
+		return;
+	fl_link_start(&agent->link);
+	fl_link_restart(&agent->link); /* a link from before is greeted again */
+}
+
+static void on_helper_up(void *ctx)
+{
+	struct fl_agent *agent = ctx;
+	agent->nonce_asked = agent->heartbeat_busy = false;
+	fl_agent_on_facts(agent);
+	fl_jobs_on_helper_up(&agent->jobs);
+	send_next_root(agent);
+	go_online(agent);
+}
+
+static void on_helper_down(void *ctx)
+{
+	struct fl_agent *agent = ctx;
+	fl_jobs_on_helper_down(&agent->jobs);
+}
+
+static void on_staged(void *ctx, const struct fl_ipc_staged *event)
+{
+	struct fl_agent *agent = ctx;
+	fl_jobs_on_staged(&agent->jobs, event);
+}
+
+static void on_phase(void *ctx, const struct fl_ipc_phase *event)
+{
+	struct fl_agent *agent = ctx;
+	fl_jobs_on_phase(&agent->jobs, event);
+}
+
+/* ---- start and end -------------------------------------------------------------------------------------- */
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	struct fl_agent *agent = signal->data;
+	(void)number;
+	uv_stop(&agent->loop);
+}
+
+static enum fl_rc open_store(struct fl_agent *agent, struct fl_err *err)
+{
+	bool rebuilt = false;
+	enum fl_rc rc = fl_dir_make(agent->config.spool_dir, 0700, err);
+	if (rc == FL_OK)
+		rc = fl_log_ring_open(agent->config.store_dir, &agent->ring, err);
+	if (rc != FL_OK)
+		return rc;
+	fl_log_set_sink(log_to_ring, agent);
+	rc = fl_store_open(agent->config.store_dir, &agent->store, &rebuilt, err);
+	if (rc == FL_OK && rebuilt)
+		fl_log(FL_LOG_WARNING, "the database was damaged and set aside; the fleet and the helper tell again");
+	if (rc == FL_OK)
+		fl_db_init(&agent->db, &agent->loop, agent->store);
+	return rc;
+}
+
+static enum fl_rc open_parts(struct fl_agent *agent, struct fl_err *err)
+{
+	enum fl_rc rc = fl_identity_open(&agent->config, &agent->identity, err);
+	if (rc == FL_OK)
+		rc = fl_trust_open(&agent->trust, &agent->config,
+				   &fl_key_public(agent->identity.key)->keyid, err);
+	if (rc == FL_OK)
+		rc = open_store(agent, err);
+	if (rc == FL_OK)
+		rc = fl_http_init(&agent->http, &agent->loop, err);
+	if (rc == FL_OK)
+		rc = fl_link_init(&agent->link, agent, err);
+	if (rc == FL_OK)
+		rc = fl_outbox_open(&agent->outbox, agent, err);
+	if (rc == FL_OK)
+		rc = fl_jobs_load(&agent->jobs, agent, err);
+	if (rc == FL_OK)
+		rc = fl_control_open(&agent->control, agent, err);
+	return rc;
+}
+
+static void watch_signals(struct fl_agent *agent)
+{
+	FL_BUG_ON(uv_signal_init(&agent->loop, &agent->sigterm) != 0);
+	FL_BUG_ON(uv_signal_init(&agent->loop, &agent->sigint) != 0);
+	agent->sigterm.data = agent->sigint.data = agent;
+	FL_BUG_ON(uv_signal_start(&agent->sigterm, on_signal, SIGTERM) != 0);
+	FL_BUG_ON(uv_signal_start(&agent->sigint, on_signal, SIGINT) != 0);
+}
+
+enum fl_rc fl_agent_start(struct fl_agent *agent, const char *config_path, struct fl_err *err)
+{
+	FL_BUG_ON(uv_loop_init(&agent->loop) != 0); /* out of memory at start: started again */
+	agent->clock = &fl_clock_system;
+	agent->heartbeat_arena = FL_ARENA(MESSAGE_MEMORY_MAX);
+	enum fl_rc rc = fl_config_load(config_path, &agent->config, err);
+	if (rc == FL_OK)
+		rc = open_parts(agent, err);
+	if (rc != FL_OK)
+		return rc;
+	agent->http.ca_path = agent->config.ca_path;
+	agent->http.cert_path = agent->config.certificate_path;
+	agent->http.key_path = agent->config.key_uri + strlen("file:");
+	watch_signals(agent);
+	const struct fl_helper_events events = {on_helper_up, on_helper_down, on_staged, on_phase, agent};
+	fl_helper_init(&agent->helper, &agent->loop, agent->config.helper_socket, &events);
+	agent->running = true;
+	if (!agent->identity.enrolled)
+		fl_enrol_start(&agent->enrol, agent, go_online);
+	return FL_OK;
+}
+
+static void close_handles(struct fl_agent *agent)
+{
+	uv_close((uv_handle_t *)&agent->sigterm, NULL);
+	uv_close((uv_handle_t *)&agent->sigint, NULL);
+	fl_helper_done(&agent->helper);
+	fl_jobs_done(&agent->jobs);
+	fl_enrol_done(&agent->enrol);
+}
+
+void fl_agent_done(struct fl_agent *agent)
+{
+	if (agent->running)
+		close_handles(agent);
+	fl_control_done(&agent->control);
+	fl_http_done(&agent->http);
+	fl_link_done(&agent->link);
+	uv_run(&agent->loop, UV_RUN_DEFAULT); /* operations of the store end, handles close */
+	fl_outbox_done(&agent->outbox);
+	fl_log_set_sink(NULL, NULL);
+	fl_store_close(agent->store);
+	fl_log_ring_close(agent->ring);
+	fl_arena_free(&agent->heartbeat_arena);
+	fl_trust_done(&agent->trust);
+	fl_identity_done(&agent->identity);
+	fl_config_done(&agent->config);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <fairlead/base/encode.h>
+#include <fairlead/base/file.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A path of the file, relative ones under [paths] root. */
+static enum fl_rc resolve(struct fl_config *c, const char *path, const char **ret, struct fl_err *err)
+{
+	const char *root = fl_conf_get(c->conf, "paths", "root", "");
+	struct fl_buf buf = FL_BUF(4096);
+	enum fl_rc rc = path[0] == '/' || root[0] == '\0'
+				? fl_buf_append_str(&buf, path, err)
+				: fl_buf_appendf(&buf, err, "%s/%s", root, path);
+	if (rc == FL_OK) {
+		*ret = fl_arena_copy(&c->arena, buf.data, buf.len, err);
+		rc = *ret == NULL ? err->rc : FL_OK;
+	}
+	fl_buf_free(&buf);
+	return rc;
+}
+
+static enum fl_rc need_path(struct fl_config *c, const char *section, const char *key,
+			    const char **ret, struct fl_err *err)
+{
+	const char *value = NULL;
+	enum fl_rc rc = fl_conf_need(c->conf, section, key, &value, err);
+	return rc == FL_OK ? resolve(c, value, ret, err) : rc;
+}
+
+static enum fl_rc load_paths(struct fl_config *c, struct fl_err *err)
+{
+	static const struct {
+		const char *section, *key;
+		size_t offset;
+	} rows[] = {
+		{"trust", "root", offsetof(struct fl_config, root_path)},
+		{"identity", "public", offsetof(struct fl_config, public_path)},
+		{"identity", "certificate", offsetof(struct fl_config, certificate_path)},
+		{"fleet", "ca", offsetof(struct fl_config, ca_path)},
+		{"store", "dir", offsetof(struct fl_config, store_dir)},
+		{"control", "socket", offsetof(struct fl_config, control_socket)},
+		{"helper", "socket", offsetof(struct fl_config, helper_socket)},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char **place = (const char **)(void *)((char *)c + rows[i].offset);
+		enum fl_rc rc = need_path(c, rows[i].section, rows[i].key, place, err);
+		if (rc != FL_OK)
+			return rc;
+	}
+	const char *check = fl_conf_get(c->conf, "check", "dir", NULL);
+	return check == NULL ? FL_OK : resolve(c, check, &c->check_dir, err);
+}
+
+static enum fl_rc under_store(struct fl_config *c, const char *name, const char **ret,
+			      struct fl_err *err)
+{
+	char path[4096];
+	enum fl_rc rc = fl_path_join(path, sizeof(path), c->store_dir, name, err);
+	if (rc != FL_OK)
+		return rc;
+	*ret = fl_arena_copy(&c->arena, path, strlen(path), err);
+	return *ret == NULL ? err->rc : FL_OK;
+}
+
+static enum fl_rc load_key_uri(struct fl_config *c, struct fl_err *err)
+{
+	const char *uri = NULL;
+	enum fl_rc rc = fl_conf_need(c->conf, "identity", "key", &uri, err);
+	if (rc != FL_OK)
+		return rc;
+	if (strncmp(uri, "file:", 5) != 0)
+		return fl_fail(err, FL_E_CONFIG, 0, "[identity] key: only file: is supported");
+	const char *path = NULL;
+	rc = resolve(c, uri + 5, &path, err);
+	if (rc != FL_OK)
+		return rc;
+	char full[4096];
+	snprintf(full, sizeof(full), "file:%s", path);
+	c->key_uri = fl_arena_copy(&c->arena, full, strlen(full), err);
+	return c->key_uri == NULL ? err->rc : FL_OK;
+}
+
+static enum fl_rc load_device(struct fl_config *c, struct fl_err *err)
+{
+	c->tenant = fl_conf_get(c->conf, "device", "tenant", "default");
+	enum fl_rc rc = fl_conf_need(c->conf, "device", "device_id", &c->device_id, err);
+	if (rc == FL_OK)
+		rc = fl_conf_need(c->conf, "device", "product", &c->product, err);
+	if (rc == FL_OK)
+		rc = fl_conf_need(c->conf, "device", "class_id", &c->class_id, err);
+	if (rc == FL_OK)
+		rc = fl_conf_u64(c->conf, "device", "hw_rev", 0, 65535, 0, &c->hw_rev, err);
+	if (rc != FL_OK)
+		return rc;
+	if (!fl_name_valid(c->device_id) || !fl_name_valid(c->tenant) || !fl_name_valid(c->product) ||
+	    !fl_uuid_valid(c->class_id))
+		return fl_fail(err, FL_E_CONFIG, 0,
+			       "[device]: tenant, device_id, product must be names, class_id a UUID");
+	return FL_OK;
+}
+
+/* wss://HOST[:PORT]/PATH; HOST may not be an IPv6 literal. */
+static enum fl_rc load_fleet(struct fl_config *c, struct fl_err *err)
+{
+	enum fl_rc rc = fl_conf_need(c->conf, "fleet", "url", &c->fleet_url, err);
+	if (rc == FL_OK)
+		rc = fl_conf_need(c->conf, "fleet", "enrol", &c->enrol_url, err);
+	if (rc != FL_OK)
+		return rc;
+	const char *host = c->fleet_url + 6;
+	const size_t host_len = strncmp(c->fleet_url, "wss://", 6) == 0 ? strcspn(host, ":/") : 0;
+	if (host_len == 0 || host_len > 253 || strncmp(c->enrol_url, "https://", 8) != 0)
+		return fl_fail(err, FL_E_CONFIG, 0, "[fleet]: url must be wss://, enrol https://");
+	c->fleet_host = fl_arena_copy(&c->arena, host, host_len, err);
+	if (c->fleet_host == NULL)
+		return err->rc;
+	const char *rest = host + host_len;
+	unsigned long port = 443;
+	if (*rest == ':') {
+		char *end = NULL;
+		port = strtoul(rest + 1, &end, 10);
+		rest = end;
+	}
+	if (port == 0 || port > 65535 || (*rest != '/' && *rest != '\0'))
+		return fl_fail(err, FL_E_CONFIG, 0, "[fleet] url: no valid port or path");
+	c->fleet_port = (uint16_t)port;
+	c->fleet_path = *rest == '\0' ? "/" : rest;
+	return FL_OK;
+}
+
+static enum fl_rc load_policy(struct fl_config *c, enum fl_gate gate, const char *key,
+			      struct fl_err *err)
+{
+	struct fl_policy *p = &c->policies[gate];
+	p->name = fl_conf_get(c->conf, "policy", key, "always");
+	p->kind = FL_POLICY_ALWAYS;
+	c->policy_set.gate[gate] = p;
+	if (strcmp(p->name, "always") == 0)
+		return FL_OK;
+	if (strncmp(p->name, "window.", 7) != 0)
+		return fl_fail(err, FL_E_CONFIG, 0, "[policy] %s: 'always' or 'window.NAME'", key);
+	p->kind = FL_POLICY_WINDOW;
+	const char *days = NULL, *start = NULL;
+	uint64_t length = 0;
+	enum fl_rc rc = fl_conf_need(c->conf, p->name, "days", &days, err);
+	if (rc == FL_OK)
+		rc = fl_conf_need(c->conf, p->name, "start", &start, err);
+	if (rc == FL_OK)
+		rc = fl_conf_u64(c->conf, p->name, "length", 1, 10080, 60, &length, err);
+	if (rc == FL_OK)
+		rc = fl_window_parse(days, start, length, &p->window, err);
+	return rc == FL_OK ? rc : fl_wrap(err, FL_E_CONFIG, "[%s]", p->name);
+}
+
+static enum fl_rc load_components(struct fl_config *c, struct fl_err *err)
+{
+	for (size_t i = 0;; i++) {
+		const char *section = fl_conf_section(c->conf, "component.", i);
+		if (section == NULL)
+			break;
+		if (i == FL_CONFIG_COMPONENTS_MAX)
+			return fl_fail(err, FL_E_CONFIG, 0, "more than %d components",
+				       FL_CONFIG_COMPONENTS_MAX);
+		struct fl_config_component *k = &c->components[i];
+		k->name = section + strlen("component.");
+		enum fl_rc rc = fl_conf_need(c->conf, section, "handler", &k->handler, err);
+		if (rc != FL_OK)
+			return rc;
+		if (!fl_name_valid(k->name) || !fl_name_valid(k->handler))
+			return fl_fail(err, FL_E_CONFIG, 0, "[%s]: not a valid name", section);
+		c->n_components = i + 1;
+	}
+	return FL_OK;
+}
+
+enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err *err)
+{
+	*ret = (struct fl_config){.arena = FL_ARENA(256 * 1024)};
+	enum fl_rc rc = fl_conf_load(path, &ret->conf, err);
+	if (rc == FL_OK)
+		rc = load_paths(ret, err);
+	if (rc == FL_OK)
+		rc = under_store(ret, "spool", &ret->spool_dir, err);
+	if (rc == FL_OK)
+		rc = under_store(ret, "roots", &ret->roots_dir, err);
+	if (rc == FL_OK)
+		rc = load_key_uri(ret, err);
+	if (rc == FL_OK)
+		rc = load_device(ret, err);
+	if (rc == FL_OK)
+		rc = load_fleet(ret, err);
+	if (rc == FL_OK)
+		rc = load_policy(ret, FL_GATE_DOWNLOAD, "download", err);
+	if (rc == FL_OK)
+		rc = load_policy(ret, FL_GATE_ACTIVATE, "activate", err);
+	if (rc == FL_OK)
+		rc = load_components(ret, err);
+	static const char *const own[] = {"fleet", "store", "control", "policy", "window.", "check",
+					  NULL};
+	if (rc == FL_OK)
+		fl_conf_warn_unknown(ret->conf, own);
+	return rc;
+}
+
+void fl_config_done(struct fl_config *config)
+{
+	fl_conf_free(config->conf);
+	fl_arena_free(&config->arena);
+}

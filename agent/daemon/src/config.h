@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's view of gateway.conf (docs/configuration.md). Read once at start; every string lives as long as it. */
+#ifndef FAIRLEAD_DAEMON_CONFIG_H
+#define FAIRLEAD_DAEMON_CONFIG_H
+
+#include <fairlead/base/buf.h>
+#include <fairlead/base/conf.h>
+#include <fairlead/policy/policy.h>
+
+#define FL_CONFIG_COMPONENTS_MAX 16
+
+struct fl_config_component {
+	const char *name;
+	const char *handler;
+};
+
+struct fl_config {
+	struct fl_conf *conf;
+	struct fl_arena arena;
+	const char *tenant, *device_id, *product, *class_id;
+	uint64_t hw_rev;
+	const char *root_path;	    /* the factory's root envelope */
+	const char *key_uri, *public_path, *certificate_path;
+	const char *fleet_url, *fleet_host, *fleet_path, *enrol_url, *ca_path;
+	uint16_t fleet_port;
+	const char *store_dir, *spool_dir, *roots_dir;
+	const char *control_socket, *helper_socket;
+	const char *check_dir; /* may be NULL */
+	struct fl_policy policies[FL_N_GATES];
+	struct fl_policy_set policy_set;
+	size_t n_components;
+	struct fl_config_component components[FL_CONFIG_COMPONENTS_MAX];
+};
+
+/* FL_E_CONFIG with file, line and key. Free with fl_config_done, also after a failure. */
+enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err *err) FL_CHECKED;
+void fl_config_done(struct fl_config *config);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONNECT_TIMEOUT_MS 15000L
+#define STALL_TIMEOUT_S	   30L
+#define STALL_BYTES_S	   16L
+#define ANSWER_TIMEOUT_S   60L /* of requests that are not ranged */
+
+/* One watched socket of curl. */
+struct watch {
+	uv_poll_t poll;
+	struct fl_http *http;
+	curl_socket_t fd;
+};
+
+static void finish(struct fl_http_request *r, CURLcode result);
+
+static void reap_finished(struct fl_http *http)
+{
+	int left = 0;
+	for (;;) {
+		CURLMsg *msg = curl_multi_info_read(http->multi, &left);
+		if (msg == NULL)
+			return;
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		struct fl_http_request *r = NULL;
+		CURLcode result = msg->data.result;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r);
+		finish(r, result);
+	}
+}
+
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+	struct watch *w = poll->data;
+	struct fl_http *http = w->http;
+	int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+	flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
+	flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
+	int running = 0;
+	curl_multi_socket_action(http->multi, w->fd, flags, &running);
+	reap_finished(http);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_user)
+{
+	(void)easy;
+	struct fl_http *http = user;
+	struct watch *w = socket_user;
+	if (what == CURL_POLL_REMOVE) {
+		curl_multi_assign(http->multi, fd, NULL);
+		if (w != NULL)
+			uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+		return 0;
+	}
+	if (w == NULL) {
+		w = calloc(1, sizeof(*w));
+		if (w == NULL || uv_poll_init(http->loop, &w->poll, fd) != 0) {
+			free(w);
+			return -1;
+		}
+		w->http = http;
+		w->fd = fd;
+		w->poll.data = w;
+		curl_multi_assign(http->multi, fd, w);
+	}
+	int events = (what & CURL_POLL_IN) != 0 ? UV_READABLE : 0;
+	events |= (what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0;
+	return uv_poll_start(&w->poll, events, on_watch) == 0 ? 0 : -1;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct fl_http *http = timer->data;
+	int running = 0;
+	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	reap_finished(http);
+}
+
+static int on_curl_timer(CURLM *multi, long timeout_ms, void *user)
+{
+	(void)multi;
+	struct fl_http *http = user;
+	if (timeout_ms < 0)
+		return uv_timer_stop(&http->timer);
+	return uv_timer_start(&http->timer, on_timer, timeout_ms == 0 ? 1 : (uint64_t)timeout_ms, 0);
+}
+
+enum fl_rc fl_http_init(struct fl_http *http, uv_loop_t *loop, struct fl_err *err)
+{
+	http->loop = loop;
+	http->multi = curl_multi_init();
+	if (http->multi == NULL)
+		return fl_fail(err, FL_E_NO_MEMORY, 0, "libcurl");
+	FL_BUG_ON(uv_timer_init(loop, &http->timer) != 0);
+	http->timer.data = http;
+	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+	return FL_OK;
+}
+
+void fl_http_done(struct fl_http *http)
+{
+	if (http->multi == NULL)
+		return;
+	curl_multi_cleanup(http->multi);
+	http->multi = NULL;
+	uv_close((uv_handle_t *)&http->timer, NULL);
+}
+
+/* Is the answer the one that was asked for? Looked at once, before the first byte is handed on. */
+static bool answer_fits(struct fl_http_request *r)
+{
+	long status = 0;
+	curl_off_t length = -1;
+	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(r->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	if (!r->ranged)
+		return true;
+	const uint64_t want = r->last - r->first + 1;
+	struct curl_header *range = NULL;
+	char expect[64];
+	snprintf(expect, sizeof(expect), "bytes %llu-%llu/", (unsigned long long)r->first,
+		 (unsigned long long)r->last);
+	return status == 206 && length >= 0 && (uint64_t)length == want &&
+	       curl_easy_header(r->easy, "Content-Range", 0, CURLH_HEADER, -1, &range) == CURLHE_OK &&
+	       strncasecmp(range->value, expect, strlen(expect)) == 0;
+}
+
+static size_t on_curl_data(char *data, size_t size, size_t count, void *user)
+{
+	struct fl_http_request *r = user;
+	const size_t len = size * count;
+	if (r->cancelled)
+		return 0;
+	if (!r->checked) {
+		r->checked = true;
+		r->wrong_answer = !answer_fits(r);
+	}
+	if (r->wrong_answer)
+		return 0;
+	switch (r->on_data(r, data, len)) {
+	case FL_HTTP_PAUSE:
+		return CURL_WRITEFUNC_PAUSE;
+	case FL_HTTP_ABORT:
+		r->cancelled = true;
+		return 0;
+	case FL_HTTP_TAKEN:
+		return len;
+	}
+	return 0;
+}
+
+static enum fl_rc code_of(CURLcode result)
+{
+	switch ((int)result) { /* the others are the network */
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CERTPROBLEM:
+		return FL_E_TLS;
+	case CURLE_OPERATION_TIMEDOUT:
+		return FL_E_TIMEOUT;
+	case CURLE_PARTIAL_FILE:
+		return FL_E_TRUNCATED;
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_URL_MALFORMAT:
+		return FL_E_URL_REFUSED;
+	default:
+		return FL_E_NETWORK;
+	}
+}
+
+static void release(struct fl_http_request *r)
+{
+	if (r->easy == NULL)
+		return;
+	curl_multi_remove_handle(r->http->multi, r->easy);
+	curl_easy_cleanup(r->easy);
+	curl_slist_free_all(r->headers);
+	r->easy = NULL;
+	r->headers = NULL;
+	r->running = false;
+}
+
+static void finish(struct fl_http_request *r, CURLcode result)
+{
+	struct fl_err err = {0};
+	long status = 0;
+	enum fl_rc rc = FL_OK;
+	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (r->cancelled)
+		rc = fl_fail(&err, FL_E_CANCELLED, 0, "ended by the receiver");
+	else if (r->wrong_answer || (result == CURLE_OK && r->ranged && status != 206))
+		rc = fl_fail(&err, status >= 300 ? FL_E_HTTP_STATUS : FL_E_HTTP_RANGE, 0,
+			     "HTTP %ld for bytes %s", status, r->range);
+	else if (result != CURLE_OK)
+		rc = fl_fail(&err, code_of(result), 0, "%s",
+			     r->curl_error[0] != '\0' ? r->curl_error : curl_easy_strerror(result));
+	release(r);
+	r->on_done(r, status, rc, &err);
+}
+
+static void set_options(struct fl_http *http, struct fl_http_request *r)
+{
+	CURL *e = r->easy;
+	curl_easy_setopt(e, CURLOPT_URL, r->url);
+	curl_easy_setopt(e, CURLOPT_PRIVATE, r);
+	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_curl_data);
+	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
+	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_error);
+	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https");
+	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_S);
+	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
+	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)FL_HTTP_RUN_MAX);
+	curl_easy_setopt(e, CURLOPT_CAINFO, http->ca_path);
+	curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (r->with_certificate) {
+		curl_easy_setopt(e, CURLOPT_SSLCERT, http->cert_path);
+		curl_easy_setopt(e, CURLOPT_SSLKEY, http->key_path);
+	}
+	if (r->ranged) {
+		snprintf(r->range, sizeof(r->range), "%llu-%llu", (unsigned long long)r->first,
+			 (unsigned long long)r->last);
+		curl_easy_setopt(e, CURLOPT_RANGE, r->range);
+	} else {
+		curl_easy_setopt(e, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
+	}
+	if (r->post_json != NULL) {
+		r->headers = curl_slist_append(NULL, "Content-Type: application/json");
+		curl_easy_setopt(e, CURLOPT_HTTPHEADER, r->headers);
+		curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->post_json);
+	}
+}
+
+enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct fl_err *err)
+{
+	r->http = http;
+	r->checked = r->wrong_answer = r->cancelled = false;
+	r->curl_error[0] = '\0';
+	r->range[0] = '\0';
+	r->headers = NULL;
+	r->easy = curl_easy_init();
+	if (r->easy == NULL)
+		return fl_fail(err, FL_E_NO_MEMORY, 0, "libcurl");
+	set_options(http, r);
+	CURLMcode mc = curl_multi_add_handle(http->multi, r->easy);
+	if (mc != CURLM_OK) {
+		curl_easy_cleanup(r->easy);
+		curl_slist_free_all(r->headers);
+		r->easy = NULL;
+		return fl_fail(err, FL_E_NETWORK, 0, "libcurl: %s", curl_multi_strerror(mc));
+	}
+	r->running = true;
+	return FL_OK;
+}
+
+void fl_http_resume(struct fl_http_request *r)
+{
+	if (r->running)
+		curl_easy_pause(r->easy, CURLPAUSE_CONT);
+}
+
+void fl_http_cancel(struct fl_http_request *r)
+{
+	r->cancelled = true;
+	if (r->running)
+		release(r);
+}

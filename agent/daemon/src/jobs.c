@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent.h"
+
+#include <fairlead/base/log.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS_MEMORY_MAX	    ((size_t)64 * 1024 * 1024)
+#define DOCUMENT_MEMORY_MAX ((size_t)4 * 1024 * 1024)
+
+struct fl_job_run *fl_jobs_find(const struct fl_jobs *jobs, const struct fl_digest *job)
+{
+	struct fl_job_run *run = jobs->first;
+	while (run != NULL && !fl_digest_equal(&run->row.job, job))
+		run = run->next;
+	return run;
+}
+
+struct fl_job_run *fl_jobs_current(const struct fl_jobs *jobs)
+{
+	struct fl_job_run *current = NULL;
+	for (struct fl_job_run *run = jobs->first; run != NULL; run = run->next) {
+		const bool active = !fl_job_state_final(run->row.state);
+		if (current == NULL || active || fl_job_state_final(current->row.state))
+			current = run;
+	}
+	return current;
+}
+
+static bool share_component(const struct fl_job_run *a, const struct fl_job_run *b)
+{
+	for (size_t i = 0; i < a->row.n_components; i++) {
+		for (size_t k = 0; k < b->row.n_components; k++) {
+			if (strcmp(a->row.components[i].name, b->row.components[k].name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+struct fl_job_run *fl_jobs_older_holder(const struct fl_jobs *jobs, const struct fl_job_run *run)
+{
+	for (struct fl_job_run *r = jobs->first; r != NULL && r != run; r = r->next) {
+		if (!fl_job_state_final(r->row.state) && r->row.job_seq < run->row.job_seq &&
+		    share_component(r, run))
+			return r;
+	}
+	return NULL;
+}
+
+struct fl_job_run *fl_jobs_add(struct fl_jobs *jobs, char *job_text, char *release_text)
+{
+	struct fl_job_run *run = calloc(1, sizeof(*run));
+	if (run == NULL)
+		return NULL;
+	run->agent = jobs->agent;
+	run->arena = FL_ARENA(DOCUMENT_MEMORY_MAX);
+	run->save.report_text = FL_BUF(FL_ENVELOPE_MAX);
+	run->job_text = job_text;
+	run->release_text = release_text;
+	FL_BUG_ON(uv_timer_init(&jobs->agent->loop, &run->wait) != 0);
+	run->wait.data = run;
+	return run;
+}
+
+static void insert(struct fl_jobs *jobs, struct fl_job_run *run)
+{
+	struct fl_job_run **p = &jobs->first;
+	while (*p != NULL && (*p)->row.job_seq <= run->row.job_seq)
+		p = &(*p)->next;
+	run->next = *p;
+	*p = run;
+}
+
+static void on_wait_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+/* The memory goes with the timer's last callback. */
+static void free_run(struct fl_job_run *run)
+{
+	fl_arena_free(&run->arena);
+	fl_buf_free(&run->save.report_text);
+	free(run->job_text);
+	free(run->release_text);
+	uv_close((uv_handle_t *)&run->wait, on_wait_closed);
+}
+
+static enum fl_rc load_one(struct fl_jobs *jobs, const struct fl_store_job *row, struct fl_err *err)
+{
+	char *job_text = row->job_envelope == NULL ? NULL : strdup(row->job_envelope);
+	char *release_text = row->release_envelope == NULL ? NULL : strdup(row->release_envelope);
+	struct fl_job_run *run = fl_jobs_add(jobs, job_text, release_text);
+	if (run == NULL)
+		return fl_fail(err, FL_E_NO_MEMORY, 0, "load a job");
+	run->row = *row;
+	run->row.job_envelope = run->row.release_envelope = NULL;
+	run->stored = true;
+	run->parked = true;
+	insert(jobs, run);
+	return FL_OK;
+}
+
+enum fl_rc fl_jobs_load(struct fl_jobs *jobs, struct fl_agent *agent, struct fl_err *err)
+{
+	*jobs = (struct fl_jobs){.agent = agent};
+	struct fl_arena arena = FL_ARENA(ROWS_MEMORY_MAX);
+	struct fl_store_job *rows = NULL;
+	size_t n = 0, damaged = 0;
+	enum fl_rc rc = fl_store_jobs(agent->store, &arena, &rows, &n, &damaged, err);
+	for (size_t i = 0; rc == FL_OK && i < n; i++)
+		rc = load_one(jobs, &rows[i], err);
+	if (damaged > 0)
+		fl_log(FL_LOG_WARNING, "%zu damaged job rows dropped; the fleet will tell again", damaged);
+	fl_arena_free(&arena);
+	return rc;
+}
+
+void fl_jobs_done(struct fl_jobs *jobs)
+{
+	while (jobs->first != NULL) {
+		struct fl_job_run *run = jobs->first;
+		jobs->first = run->next;
+		fl_stage_cancel(&run->stage);
+		free_run(run);
+	}
+}
+
+/* What could not be admitted at all is told, by device, not by job. */
+static void refuse(struct fl_jobs *jobs, const struct fl_err *err)
+{
+	fl_log_err(FL_LOG_WARNING, err, "job refused");
+	fl_outbox_refused(&jobs->agent->outbox, err);
+}
+
+static enum fl_rc fill_row(struct fl_job_run *run, struct fl_err *err)
+{
+	struct fl_store_job *row = &run->row;
+	enum fl_rc rc = fl_envelope_digest(&run->job_env, &row->job, err);
+	if (rc != FL_OK)
+		return rc;
+	row->release = run->job.release;
+	memcpy(row->job_id, run->job.job_id, sizeof(row->job_id));
+	row->job_seq = run->job.job_seq;
+	row->state = FL_JOB_RECEIVED;
+	row->created_s = (int64_t)fl_agent_now_s(run->agent);
+	return FL_OK;
+}
+
+/*
+ * Only the signature of the job decides whether it can be named; the rest of the verification is the first step
+ * of the machine, so that its failure is the job's `rejected`.
+ */
+void fl_jobs_on_message(struct fl_jobs *jobs, const char *job_text, const char *release_text)
+{
+	struct fl_err err = {0};
+	struct fl_agent *agent = jobs->agent;
+	struct fl_arena arena = FL_ARENA(DOCUMENT_MEMORY_MAX);
+	struct fl_envelope env;
+	struct fl_digest digest;
+	enum fl_rc rc = fl_envelope_parse(job_text, strlen(job_text), FL_DOC_JOB, &arena, &env, &err);
+	if (rc == FL_OK)
+		rc = fl_envelope_digest(&env, &digest, &err);
+	struct fl_job_run *known = rc == FL_OK ? fl_jobs_find(jobs, &digest) : NULL;
+	if (known != NULL) {
+		fl_arena_free(&arena);
+		if (fl_job_state_final(known->row.state))
+			fl_outbox_job(&agent->outbox, known); /* the fleet lacks its end */
+		return;
+	}
+	enum fl_job_verdict verdict;
+	struct fl_job job;
+	if (rc == FL_OK)
+		rc = fl_verify_job(&agent->trust.state, &env,
+				   agent->time_known ? fl_agent_now_s(agent) : 0, &arena, &job, &verdict,
+				   &err);
+	struct fl_job_run *run = NULL;
+	if (rc == FL_OK) {
+		char *release = release_text == NULL ? NULL : strdup(release_text);
+		run = fl_jobs_add(jobs, strdup(job_text), release);
+		if (run == NULL || run->job_text == NULL)
+			rc = fl_fail(&err, FL_E_NO_MEMORY, 0, "take a job");
+	}
+	fl_arena_free(&arena);
+	if (rc == FL_OK)
+		rc = fl_envelope_parse(run->job_text, strlen(run->job_text), FL_DOC_JOB, &run->arena,
+				       &run->job_env, &err);
+	if (rc == FL_OK)
+		rc = fl_job_decode(run->job_env.payload, &run->arena, &run->job, &err);
+	if (rc == FL_OK)
+		rc = fill_row(run, &err);
+	if (rc != FL_OK) {
+		refuse(jobs, &err);
+		if (run != NULL)
+			free_run(run);
+		return;
+	}
+	run->parked = fl_helper_facts(&agent->helper) == NULL;
+	insert(jobs, run);
+	fl_job_enter(run, FL_JOB_RECEIVED, FL_OK, NULL);
+}
+
+void fl_jobs_on_helper_up(struct fl_jobs *jobs)
+{
+	struct fl_job_run *next = NULL;
+	for (struct fl_job_run *run = jobs->first; run != NULL; run = next) {
+		next = run->next;
+		run->parked = false;
+		if (!fl_job_state_final(run->row.state) && !run->saving)
+			fl_job_recover(run);
+	}
+	fl_jobs_adopt_unknown(jobs);
+}
+
+void fl_jobs_on_helper_down(struct fl_jobs *jobs)
+{
+	for (struct fl_job_run *run = jobs->first; run != NULL; run = run->next) {
+		run->parked = true;
+		fl_stage_cancel(&run->stage);
+		fl_checks_cancel(&run->checks);
+		uv_timer_stop(&run->wait);
+	}
+}
+
+void fl_jobs_on_staged(struct fl_jobs *jobs, const struct fl_ipc_staged *event)
+{
+	struct fl_job_run *run = fl_jobs_find(jobs, &event->job);
+	if (run != NULL)
+		fl_stage_on_staged(&run->stage, event);
+}
+
+void fl_jobs_on_phase(struct fl_jobs *jobs, const struct fl_ipc_phase *event)
+{
+	struct fl_job_run *run = fl_jobs_find(jobs, &event->job);
+	if (run == NULL || run->saving || fl_job_state_final(run->row.state))
+		return;
+	if (strcmp(event->phase, "rolling_back") != 0 ||
+	    !fl_job_state_may(run->row.state, FL_JOB_ROLLING_BACK))
+		return;
+	struct fl_err why = {0};
+	(void)fl_fail(&why, fl_rc_from_name(event->code == NULL ? "internal" : event->code), 0, "%s",
+		      event->text == NULL ? "the helper fell back" : event->text);
+	fl_checks_cancel(&run->checks);
+	uv_timer_stop(&run->wait);
+	fl_job_enter_err(run, FL_JOB_ROLLING_BACK, &why);
+}

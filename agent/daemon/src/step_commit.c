@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * checking ▶ committing ▶ committed, and rolling_back ▶ rolled_back.
+ *
+ * Checking: the user's checks, then the reachability that the release asks for: a heartbeat on the helper's nonce, over the
+ * system on trial. The helper looks again by itself when it commits. Past the deadline the job rolls back.
+ */
+#include "agent.h"
+
+#include <fairlead/base/log.h>
+
+#include <string.h>
+
+#define HEARTBEAT_EVERY_MS 5000
+#define GATEWAY_PATIENCE   2 /* rules weaker than `fleet` commit without it after that part of the deadline */
+#define ROLLBACK_TRIES	   5
+
+static void on_step_again(uv_timer_t *timer)
+{
+	fl_job_start_step(timer->data);
+}
+
+static bool reach_allows(const struct fl_job_run *run, const char *rule)
+{
+	const struct fl_health *health = run->release.set->health;
+	for (size_t i = 0; i < health->reach.n; i++) {
+		if (strcmp(health->reach.items[i], rule) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void on_waiting_for_fleet(uv_timer_t *timer)
+{
+	struct fl_job_run *run = timer->data;
+	const uint64_t now = uv_now(&run->agent->loop);
+	if (now >= run->deadline_ms) {
+		struct fl_err why = {0};
+		(void)fl_fail(&why, FL_E_UNREACHABLE, 0, "no heartbeat of the fleet over the new system");
+		fl_job_enter_err(run, FL_JOB_ROLLING_BACK, &why);
+		return;
+	}
+	if (reach_allows(run, "local") && now >= run->deadline_ms - run->deadline_len_ms / GATEWAY_PATIENCE) {
+		run->heartbeat_len = 0;
+		fl_job_enter(run, FL_JOB_COMMITTING, FL_OK, NULL);
+		return;
+	}
+	fl_agent_ask_heartbeat(run->agent);
+	uv_timer_start(&run->wait, on_waiting_for_fleet, HEARTBEAT_EVERY_MS, 0);
+}
+
+static void on_checks_done(struct fl_checks *checks, enum fl_rc rc, const struct fl_err *err)
+{
+	struct fl_job_run *run = checks->ctx;
+	if (rc != FL_OK) {
+		fl_job_enter_err(run, FL_JOB_ROLLING_BACK, err);
+		return;
+	}
+	run->checked = true;
+	on_waiting_for_fleet(&run->wait);
+}
+
+void fl_step_checking(struct fl_job_run *run)
+{
+	struct fl_err err = {0};
+	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&run->agent->helper);
+	run->deadline_len_ms = run->release.set->health->deadline_s * 1000;
+	run->deadline_ms = uv_now(&run->agent->loop) + run->deadline_len_ms;
+	if (facts != NULL && facts->trial && facts->trial_left_ms < run->deadline_len_ms)
+		run->deadline_ms = uv_now(&run->agent->loop) + facts->trial_left_ms;
+	run->checked = false;
+	enum fl_rc rc = fl_checks_start(&run->checks, &run->agent->loop, run->agent->config.check_dir,
+					on_checks_done, run, &err);
+	if (rc != FL_OK)
+		fl_job_wait(run, &err, "memory", 0, fl_job_backoff_ms(run), on_step_again);
+}
+
+/* The helper has taken this heartbeat: it was on a nonce that it made since this boot. */
+void fl_jobs_on_heartbeat(struct fl_jobs *jobs, const struct fl_envelope *heartbeat)
+{
+	struct fl_job_run *next = NULL;
+	for (struct fl_job_run *run = jobs->first; run != NULL; run = next) {
+		next = run->next;
+		if (run->row.state != FL_JOB_CHECKING || !run->checked || run->saving || run->parked ||
+		    heartbeat->payload.len > sizeof(run->heartbeat))
+			continue;
+		memcpy(run->heartbeat, heartbeat->payload.data, heartbeat->payload.len);
+		run->heartbeat_len = heartbeat->payload.len;
+		run->heartbeat_env = *heartbeat;
+		run->heartbeat_env.payload = (struct fl_bytes){run->heartbeat, run->heartbeat_len};
+		fl_job_enter(run, FL_JOB_COMMITTING, FL_OK, NULL);
+	}
+}
+
+/* What the helper knows of itself has changed with the commit. */
+static void on_refreshed(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+			 struct fl_helper_answer *answer)
+{
+	struct fl_job_run *run = call->ctx;
+	(void)err;
+	(void)answer;
+	if (rc == FL_OK)
+		fl_agent_on_facts(run->agent);
+	if (rc == FL_OK && run->row.state == FL_JOB_COMMITTING)
+		fl_job_enter(run, FL_JOB_COMMITTED, FL_OK, NULL);
+}
+
+static void on_committed(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+			 struct fl_helper_answer *answer)
+{
+	struct fl_job_run *run = call->ctx;
+	(void)answer;
+	struct fl_err why = *err;
+	if (rc == FL_E_PEER_CLOSED)
+		return;
+	if (rc == FL_OK) {
+		run->call = (struct fl_helper_call){.done = on_refreshed, .ctx = run};
+		rc = fl_helper_refresh(&run->agent->helper, &run->call, &why);
+		if (rc == FL_OK || rc == FL_E_PEER_CLOSED)
+			return;
+	}
+	/* Committing never goes back: it is tried until the helper, which alone decides, takes it or falls back. */
+	run->heartbeat_len = 0;
+	fl_job_wait(run, &why, "helper", 0, fl_job_backoff_ms(run), on_step_again);
+	fl_agent_ask_heartbeat(run->agent);
+}
+
+void fl_step_committing(struct fl_job_run *run)
+{
+	struct fl_err err = {0};
+	struct fl_ipc_signature sigs[FL_SIGS_MAX];
+	struct fl_ipc_document doc;
+	struct fl_ipc_commit body = {.job = run->row.job, .heartbeat = run->heartbeat_len > 0};
+	if (body.heartbeat) {
+		fl_helper_document(&run->heartbeat_env, sigs, &doc);
+		body.documents.items = &doc;
+		body.documents.n = 1;
+	}
+	run->call = (struct fl_helper_call){.done = on_committed, .ctx = run};
+	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_COMMIT, &body,
+				       &run->heartbeat_env.payload, body.heartbeat ? 1 : 0, &err);
+	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
+		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_step_again);
+}
+
+/* The helper closed the job, or the machine is about to go down and comes back with the old slot. */
+static void on_rolled_back(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+			   struct fl_helper_answer *answer)
+{
+	struct fl_job_run *run = call->ctx;
+	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&run->agent->helper);
+	(void)answer;
+	if (rc == FL_E_PEER_CLOSED)
+		return;
+	char text[FL_ERR_MSG_MAX];
+	memcpy(text, run->row.text, sizeof(text));
+	if ((rc == FL_OK && (facts == NULL || !facts->trial)) || rc == FL_E_NOT_OPEN) {
+		fl_job_enter(run, FL_JOB_ROLLED_BACK, run->row.reason, text);
+	} else if (rc == FL_OK) {
+		uv_timer_start(&run->wait, on_step_again, 60 * 1000, 0);
+	} else if (run->backoff >= ROLLBACK_TRIES) {
+		fl_job_enter_err(run, FL_JOB_STUCK, err);
+	} else {
+		fl_log_err(FL_LOG_ERROR, err, "job %s: roll back", run->row.job_id);
+		uv_timer_start(&run->wait, on_step_again, fl_job_backoff_ms(run), 0);
+	}
+}
+
+void fl_step_rolling_back(struct fl_job_run *run)
+{
+	struct fl_err err = {0};
+	const struct fl_ipc_rollback body = {run->row.job, fl_rc_name(run->row.reason), run->row.text};
+	run->call = (struct fl_helper_call){.done = on_rolled_back, .ctx = run};
+	enum fl_rc rc =
+		fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_ROLLBACK, &body, NULL, 0, &err);
+	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
+		fl_job_enter_err(run, FL_JOB_STUCK, &err);
+}
+
+static void on_job_closed(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+		      struct fl_helper_answer *answer)
+{
+	struct fl_job_run *run = call->ctx;
+	(void)answer;
+	if (rc != FL_OK && rc != FL_E_PEER_CLOSED && rc != FL_E_NOT_OPEN)
+		fl_log_err(FL_LOG_WARNING, err, "job %s: close", run->row.job_id);
+}
+
+void fl_step_close(struct fl_job_run *run)
+{
+	struct fl_err err = {0};
+	const struct fl_ipc_close body = {run->row.job, fl_job_state_name(run->row.state)};
+	for (size_t i = 0; run->has_release && i < run->release.components.n; i++) {
+		const struct fl_component *c = &run->release.components.items[i];
+		if (c->installed != NULL && run->row.state != FL_JOB_CANCELLED)
+			fl_pages_remove(run->agent->config.spool_dir, &c->installed->tree->root);
+	}
+	run->call = (struct fl_helper_call){.done = on_job_closed, .ctx = run};
+	if (fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_CLOSE, &body, NULL, 0, &err) != FL_OK)
+		fl_log_err(FL_LOG_WARNING, &err, "job %s: close", run->row.job_id);
+}

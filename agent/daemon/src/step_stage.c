@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* staging ▶ staged: one component after the other, each by a runner of its own. */
+#include "agent.h"
+
+#include <fairlead/base/log.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define PLUGIN_TRIES	3 /* crashes and hangs of one component in a row */
+#define SPACE_RETRY_MS	3000
+#define PROGRESS_EVERY_MS 500
+
+/* What may pass is waited for in waiting_to_download, with the reason; the machine's table allows it. */
+static void wait_and_retry(struct fl_job_run *run, const struct fl_err *err, const char *next,
+			   uint64_t delay_ms)
+{
+	run->resume_ms = uv_now(&run->agent->loop) + delay_ms;
+	run->resume_why = *err;
+	snprintf(run->resume_next, sizeof(run->resume_next), "%s", next);
+	fl_job_enter_err(run, FL_JOB_WAITING_TO_DOWNLOAD, err);
+}
+
+static bool is_plugin_fault(enum fl_rc rc)
+{
+	return rc == FL_E_PLUGIN_CRASHED || rc == FL_E_PLUGIN_HUNG || rc == FL_E_PLUGIN_FAILED;
+}
+
+static void stage_failed(struct fl_job_run *run, enum fl_rc rc, const char *result,
+			 const struct fl_err *err)
+{
+	struct fl_store_component *c = &run->row.components[run->step_index];
+	struct fl_err why = *err;
+	if (is_plugin_fault(rc) && ++c->tries >= PLUGIN_TRIES) {
+		fl_job_enter_err(run, FL_JOB_FAILED, &why);
+		return;
+	}
+	if (rc == FL_E_NO_SPACE) {
+		wait_and_retry(run, &why, "space", SPACE_RETRY_MS);
+	} else if (strcmp(result, "retry") == 0 || fl_rc_retryable(rc)) {
+		wait_and_retry(run, &why, rc == FL_E_NETWORK ? "network" : "retry",
+			       fl_job_backoff_ms(run));
+	} else {
+		fl_job_enter_err(run, FL_JOB_FAILED, &why);
+	}
+}
+
+static void on_stage_done(struct fl_stage *stage, enum fl_rc rc, const char *result,
+			  const struct fl_err *err)
+{
+	struct fl_job_run *run = stage->ctx;
+	struct fl_store_component *c = &run->row.components[run->step_index];
+	if (rc != FL_OK) {
+		stage_failed(run, rc, result == NULL ? "permanent" : result, err);
+		return;
+	}
+	c->state = FL_JOB_STAGED;
+	c->tries = 0;
+	run->backoff = 0;
+	fl_step_staging(run);
+}
+
+static void on_stage_progress(struct fl_stage *stage, const struct fl_ipc_progress *progress)
+{
+	struct fl_job_run *run = stage->ctx;
+	const uint64_t now = uv_now(&run->agent->loop);
+	run->done_bytes = progress->done_bytes;
+	run->total_bytes = progress->total_bytes;
+	run->kept_bytes = progress->kept_bytes;
+	run->fetched_bytes = stage->fetched_bytes;
+	if (now - run->progress_ms < PROGRESS_EVERY_MS)
+		return;
+	run->rate_bytes_s = (run->fetched_bytes - run->progress_fetched) * 1000 / (now - run->progress_ms);
+	run->progress_ms = now;
+	run->progress_fetched = run->fetched_bytes;
+	fl_link_send_progress(&run->agent->link, run);
+}
+
+static enum fl_rc start_component(struct fl_job_run *run, struct fl_err *err)
+{
+	const struct fl_store_component *c = &run->row.components[run->step_index];
+	const struct fl_component *release = fl_release_component(&run->release, c->name);
+	const struct fl_artifact *artifact =
+		release == NULL ? NULL : fl_component_artifact(release, c->artifact, NULL);
+	if (artifact == NULL)
+		return fl_fail(err, FL_E_INTERNAL, 0, "component '%s' lost its artifact", c->name);
+	if (run->job.urls.n == 0)
+		return fl_fail(err, FL_E_NO_SOURCE, 0, "the job names no source");
+	run->done_bytes = run->fetched_bytes = run->progress_fetched = run->rate_bytes_s = 0;
+	run->total_bytes = release->installed->size;
+	run->progress_ms = uv_now(&run->agent->loop);
+	run->stage.on_progress = on_stage_progress;
+	const struct fl_stage_request request = {
+		.job = &run->row.job,
+		.component = c->name,
+		.release = release,
+		.artifact = artifact,
+		.sources = run->job.urls.items,
+		.n_sources = run->job.urls.n,
+	};
+	return fl_stage_start(&run->stage, run->agent, &request, on_stage_done, run, err);
+}
+
+void fl_step_staging(struct fl_job_run *run)
+{
+	struct fl_err err = {0};
+	run->step_index = 0;
+	while (run->step_index < run->row.n_components &&
+	       run->row.components[run->step_index].state == FL_JOB_STAGED)
+		run->step_index++;
+	if (run->step_index == run->row.n_components) {
+		fl_job_enter(run, FL_JOB_STAGED, FL_OK, NULL);
+		return;
+	}
+	enum fl_rc rc = start_component(run, &err);
+	if (rc == FL_E_PEER_CLOSED)
+		return; /* parked a moment later */
+	if (rc != FL_OK)
+		stage_failed(run, rc, fl_rc_retryable(rc) ? "retry" : "permanent", &err);
+}
+
+void fl_step_staged(struct fl_job_run *run)
+{
+	run->backoff = 0;
+	fl_job_enter(run, FL_JOB_WAITING_TO_ACTIVATE, FL_OK, NULL);
+}
