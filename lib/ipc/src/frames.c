@@ -65,6 +65,7 @@ static const struct fl_field component_fields[] = {
 	FL_REQ(struct fl_ipc_component, security_version, U64, UINT64_MAX, NULL, "running"),
 	FL_REQ(struct fl_ipc_component, security_floor, U64, UINT64_MAX, NULL, "effective"),
 	FL_OPT(struct fl_ipc_component, release, DIGEST, 0, NULL, "committed release"),
+	FL_OPT(struct fl_ipc_component, permits_rollback_to, DIGESTS, 64, NULL, "of the committed release"),
 };
 static const struct fl_schema component = FL_SCHEMA("component", struct fl_ipc_component,
 						    component_fields, "a configured component");

@@ -94,6 +94,7 @@ struct fl_ipc_component {
 	uint64_t security_version;
 	uint64_t security_floor;
 	struct fl_digest release; /* committed; zero: unknown */
+	FL_LIST(struct fl_digest) permits_rollback_to; /* of the committed release */
 };
 
 struct fl_ipc_hello_reply {
