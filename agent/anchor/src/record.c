@@ -15,8 +15,10 @@ static const char magic[8] = {'F', 'L', 'A', 'N', 'C', 'H', 'R', '1'};
 #define FACTS_SIZE     (4 + 8 + 32 + 8 + 8 + 8 + 8 + 32 + 4)
 #define JOB_SIZE       (16 + 16 + 7 + 1)
 #define COMPONENT_SIZE (8 + 7 + 7 + 16 + 1 + 2)
-#define USED_SIZE                                                                                  \
-	(HEAD_SIZE + FACTS_SIZE + FL_ANCHOR_JOBS * JOB_SIZE + FL_ANCHOR_COMPONENTS * COMPONENT_SIZE)
+#define TRIAL_SIZE     (8 + 8)
+#define COMPONENTS_AT  (HEAD_SIZE + FACTS_SIZE + FL_ANCHOR_JOBS * JOB_SIZE)
+#define TRIAL_AT       (COMPONENTS_AT + FL_ANCHOR_COMPONENTS * COMPONENT_SIZE)
+#define USED_SIZE      (TRIAL_AT + TRIAL_SIZE)
 #define SUM_AT (FL_ANCHOR_RECORD - FL_DIGEST_SIZE)
 
 static_assert(USED_SIZE + FL_DIGEST_SIZE <= FL_ANCHOR_RECORD, "a record must fit in 4 KiB");
@@ -149,6 +151,9 @@ enum fl_rc fl_anchor_encode(const struct fl_anchor *anchor, uint64_t seq,
 		put_job(&c, &anchor->jobs[i]);
 	for (size_t i = 0; i < anchor->n_components; i++)
 		put_component(&c, &anchor->components[i]);
+	c.p = record + TRIAL_AT;
+	put(&c, anchor->boot.b, sizeof(anchor->boot.b));
+	put_number(&c, anchor->trial_start_ms, 8);
 	struct fl_digest sum;
 	enum fl_rc rc = fl_sha256(NULL, 0, record, SUM_AT, &sum, err);
 	if (rc != FL_OK)
@@ -215,6 +220,9 @@ enum fl_rc fl_anchor_decode(const uint8_t record[FL_ANCHOR_RECORD], struct fl_an
 		get_job(&c, &a.jobs[i]);
 	if (!get_components(&c, &a))
 		return fl_fail(err, FL_E_CORRUPT, 0, "record of the anchor: a component");
+	c.p = copy + TRIAL_AT;
+	get(&c, a.boot.b, sizeof(a.boot.b));
+	a.trial_start_ms = get_number(&c, 8);
 	rc = fl_anchor_encode(&a, seq, again, err);
 	if (rc != FL_OK)
 		return rc;

@@ -196,6 +196,32 @@ static bool holds(const struct fl_anchor_component *c, int job)
 	return c->held && c->job == job;
 }
 
+void fl_anchor_begin_trial(struct fl_anchor *anchor, uint32_t deadline_s, struct fl_anchor_name boot)
+{
+	anchor->deadline_s = deadline_s;
+	anchor->boot = boot;
+	anchor->trial_start_ms = 0;
+}
+
+bool fl_anchor_same_boot(const struct fl_anchor *anchor, struct fl_anchor_name boot)
+{
+	return memcmp(anchor->boot.b, boot.b, sizeof(boot.b)) == 0;
+}
+
+bool fl_anchor_run_trial(struct fl_anchor *anchor, struct fl_anchor_name boot, uint64_t now_ms)
+{
+	if (fl_anchor_same_boot(anchor, boot) && anchor->trial_start_ms != 0)
+		return false;
+	anchor->boot = boot;
+	anchor->trial_start_ms = now_ms == 0 ? 1 : now_ms;
+	return true;
+}
+
+static void end_trial(struct fl_anchor *anchor)
+{
+	fl_anchor_begin_trial(anchor, 0, (struct fl_anchor_name){{0}});
+}
+
 enum fl_rc fl_anchor_decide(struct fl_anchor *anchor, int job, struct fl_err *err)
 {
 	size_t found = 0;
@@ -214,7 +240,7 @@ enum fl_rc fl_anchor_decide(struct fl_anchor *anchor, int job, struct fl_err *er
 		if (holds(&anchor->components[i], job))
 			anchor->components[i].phase = FL_PHASE_DECIDED;
 	}
-	anchor->deadline_s = 0;
+	end_trial(anchor);
 	return FL_OK;
 }
 
@@ -261,7 +287,8 @@ enum fl_rc fl_anchor_close_job(struct fl_anchor *anchor, int job, struct fl_err 
 			release_component(&anchor->components[i]);
 	}
 	anchor->jobs[job] = (struct fl_anchor_job){0};
-	anchor->deadline_s = trial ? 0 : anchor->deadline_s;
+	if (trial)
+		end_trial(anchor);
 	return FL_OK;
 }
 

@@ -74,6 +74,8 @@ struct fl_anchor {
 	uint64_t offline_seq;	/* the same for offline jobs, which have a counter of their own */
 	struct fl_digest identity; /* of the device key, pinned at first sight; zero: not yet */
 	uint32_t deadline_s;	/* of the trial; 0: no trial */
+	struct fl_anchor_name boot; /* the boot in which the switch was set, then the one that tries the target */
+	uint64_t trial_start_ms; /* in that boot, by BOOTTIME */
 	struct fl_anchor_job jobs[FL_ANCHOR_JOBS];
 	struct fl_anchor_component components[FL_ANCHOR_COMPONENTS];
 	size_t n_components;
@@ -133,6 +135,12 @@ enum fl_rc fl_anchor_commit(struct fl_anchor *anchor, int job, struct fl_anchor_
  * way of rolling_back.
  */
 enum fl_rc fl_anchor_close_job(struct fl_anchor *anchor, int job, struct fl_err *err) FL_CHECKED;
+
+/* The switch is about to be set, in this boot (the first 8 bytes of the SHA-256 of its id). */
+void fl_anchor_begin_trial(struct fl_anchor *anchor, uint32_t deadline_s, struct fl_anchor_name boot);
+/* The target runs: true when this is the first that is seen of this boot, and the anchor has something to save. */
+bool fl_anchor_run_trial(struct fl_anchor *anchor, struct fl_anchor_name boot, uint64_t now_ms);
+bool fl_anchor_same_boot(const struct fl_anchor *anchor, struct fl_anchor_name boot);
 
 /* The most advanced phase among the job's components (rolling_back above all). */
 enum fl_phase fl_anchor_job_phase(const struct fl_anchor *anchor, int job);
