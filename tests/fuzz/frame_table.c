@@ -22,8 +22,8 @@ static uint64_t get(const uint8_t *p, size_t len)
 static void unpack(const struct fl_frames *f, const uint8_t *file)
 {
 	struct fl_err err;
-	struct fl_frame_decoder *decoder = NULL;
-	if (fl_frame_decoder_new(&decoder, &err) != FL_OK)
+	struct fl_frames_decoder *decoder = NULL;
+	if (fl_frames_decoder_new(&decoder, &err) != FL_OK)
 		return;
 	uint32_t n = fl_frames_count(f) < 8 ? fl_frames_count(f) : 8;
 	for (uint32_t k = 0; k < n; k++) {
@@ -33,12 +33,12 @@ static void unpack(const struct fl_frames *f, const uint8_t *file)
 		uint32_t out_len = fl_frames_image_len(f, k);
 		uint8_t *out = malloc(out_len);
 		if (out != NULL &&
-		    fl_frame_decode(decoder, file + offset, length, out, out_len, &err) == FL_OK)
+		    fl_frames_decode(decoder, file + offset, length, out, out_len, &err) == FL_OK)
 			(void)fl_frames_length_max(
 				out[out_len - 1]); /* every byte of it was written */
 		free(out);
 	}
-	fl_frame_decoder_free(decoder);
+	fl_frames_decoder_free(decoder);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

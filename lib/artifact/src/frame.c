@@ -10,24 +10,24 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-struct fl_frame_decoder {
+struct fl_frames_decoder {
 	ZSTD_DCtx *ctx;
 };
 
-enum fl_rc fl_frame_decoder_new(struct fl_frame_decoder **ret, struct fl_err *err)
+enum fl_rc fl_frames_decoder_new(struct fl_frames_decoder **ret, struct fl_err *err)
 {
-	struct fl_frame_decoder *d = calloc(1, sizeof(*d));
+	struct fl_frames_decoder *d = calloc(1, sizeof(*d));
 	if (d != NULL)
 		d->ctx = ZSTD_createDCtx();
 	if (d == NULL || d->ctx == NULL) {
-		fl_frame_decoder_free(d);
+		fl_frames_decoder_free(d);
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "zstd");
 	}
 	*ret = d;
 	return FL_OK;
 }
 
-void fl_frame_decoder_free(struct fl_frame_decoder *decoder)
+void fl_frames_decoder_free(struct fl_frames_decoder *decoder)
 {
 	if (decoder == NULL)
 		return;
@@ -74,8 +74,8 @@ static enum fl_rc check_header(const void *in, size_t in_len, size_t out_len, st
 	return FL_OK;
 }
 
-enum fl_rc fl_frame_decode(struct fl_frame_decoder *decoder, const void *in, size_t in_len,
-			   void *out, size_t out_len, struct fl_err *err)
+enum fl_rc fl_frames_decode(struct fl_frames_decoder *decoder, const void *in, size_t in_len,
+			    void *out, size_t out_len, struct fl_err *err)
 {
 	enum fl_rc rc = check_header(in, in_len, out_len, err);
 	if (rc != FL_OK)

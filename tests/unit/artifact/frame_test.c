@@ -10,14 +10,14 @@
 
 #define PLAIN_SIZE ((size_t)256 * 1024)
 
-static struct fl_frame_decoder *decoder;
+static struct fl_frames_decoder *decoder;
 static uint8_t *plain, *packed, *out;
 static size_t room;
 
 static void set_up(void)
 {
 	struct fl_err err;
-	cr_assert_eq(fl_frame_decoder_new(&decoder, &err), FL_OK);
+	cr_assert_eq(fl_frames_decoder_new(&decoder, &err), FL_OK);
 	room = ZSTD_compressBound((size_t)32 << 20);
 	plain = malloc((size_t)32 << 20);
 	packed = malloc(room);
@@ -29,7 +29,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	fl_frame_decoder_free(decoder);
+	fl_frames_decoder_free(decoder);
 	free(plain);
 	free(packed);
 	free(out);
@@ -43,7 +43,7 @@ static enum fl_rc decode(size_t in_len, size_t out_len)
 	uint8_t *exact =
 		malloc(in_len + 1); /* so that a sanitizer sees the first byte read past it */
 	memcpy(exact, packed, in_len);
-	enum fl_rc rc = fl_frame_decode(decoder, exact, in_len, out, out_len, &err);
+	enum fl_rc rc = fl_frames_decode(decoder, exact, in_len, out, out_len, &err);
 	free(exact);
 	return rc;
 }

@@ -50,25 +50,25 @@ static void check_image(const struct fl_buf *file, size_t len, uint32_t frame)
 {
 	struct fl_err err;
 	struct fl_frames *f = NULL;
-	struct fl_frame_decoder *d = NULL;
+	struct fl_frames_decoder *d = NULL;
 	struct fl_frames_claim claim = {len, file->len, frame};
 	cr_assert_eq(fl_frames_new(&claim, &f, &err), FL_OK, "%s", err.msg);
 	cr_assert_eq(fl_frames_feed(f, file->data, (size_t)fl_frames_table_size(f), &err), FL_OK,
 		     "%s", err.msg);
 	cr_assert(fl_frames_complete(f));
-	cr_assert_eq(fl_frame_decoder_new(&d, &err), FL_OK);
+	cr_assert_eq(fl_frames_decoder_new(&d, &err), FL_OK);
 	uint8_t *out = malloc(frame);
 	for (uint32_t k = 0; k < fl_frames_count(f); k++) {
 		uint64_t offset;
 		uint32_t length;
 		fl_frames_locate(f, k, &offset, &length);
-		cr_assert_eq(fl_frame_decode(d, file->data + offset, length, out,
-					     fl_frames_image_len(f, k), &err),
+		cr_assert_eq(fl_frames_decode(d, file->data + offset, length, out,
+					      fl_frames_image_len(f, k), &err),
 			     FL_OK, "%s", err.msg);
 		cr_assert_eq(memcmp(out, image + (size_t)k * frame, fl_frames_image_len(f, k)), 0);
 	}
 	free(out);
-	fl_frame_decoder_free(d);
+	fl_frames_decoder_free(d);
 	fl_frames_free(f);
 }
 

@@ -62,19 +62,19 @@ uint32_t fl_frames_image_len(const struct fl_frames *frames, uint32_t k);
 /* No frame of an artifact with this F is longer than this in the file. */
 size_t fl_frames_length_max(uint32_t frame_size);
 
-struct fl_frame_decoder;
+struct fl_frames_decoder;
 
-/* *ret: returned owned, free with fl_frame_decoder_free. */
-enum fl_rc fl_frame_decoder_new(struct fl_frame_decoder **ret, struct fl_err *err) FL_CHECKED;
-void fl_frame_decoder_free(struct fl_frame_decoder *decoder);
+/* *ret: returned owned, free with fl_frames_decoder_free. */
+enum fl_rc fl_frames_decoder_new(struct fl_frames_decoder **ret, struct fl_err *err) FL_CHECKED;
+void fl_frames_decoder_free(struct fl_frames_decoder *decoder);
 /*
  * Unpacks one frame into out. in must be exactly one zstd frame (no dictionary, window log ≤
  * FL_FRAMES_WINDOW_LOG, no skippable frame, nothing behind it) that yields exactly out_len bytes.
  * Never writes past out_len, whatever the frame claims. FL_E_FORMAT, FL_E_SIZE_MISMATCH; out is
  * then undefined.
  */
-enum fl_rc fl_frame_decode(struct fl_frame_decoder *decoder, const void *in, size_t in_len,
-			   void *out, size_t out_len, struct fl_err *err) FL_CHECKED;
+enum fl_rc fl_frames_decode(struct fl_frames_decoder *decoder, const void *in, size_t in_len,
+			    void *out, size_t out_len, struct fl_err *err) FL_CHECKED;
 
 struct fl_frames_options {
 	uint32_t frame_size; /* 0: FL_FRAMES_SIZE_DEFAULT */
