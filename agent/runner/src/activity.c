@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "activity.h"
+
+#include "transfer.h"
+
+#include <string.h>
+
+struct activity {
+	const char *name;
+	enum fl_call call;
+	enum fl_rc (*run)(struct run *run, struct fl_err *err);
+	size_t step;	    /* of run_step: its offset in struct fl_handler */
+	bool may_be_absent; /* then there is nothing to do */
+	bool has_data;
+};
+
+static enum fl_rc send_observation(struct run *run, const struct fl_ipc_slot *slots, size_t n,
+				   struct fl_err *err)
+{
+	const struct fl_ipc_observation observation = {.code = "ok",
+						       .text = run->verdict.text,
+						       .component = run->start->component,
+						       .slots = {slots, n}};
+	return control_send(&run->control, FL_FRAME_OBSERVATION, &observation, err);
+}
+
+static enum fl_rc run_enumerate(struct run *run, struct fl_err *err)
+{
+	struct fl_components found;
+	struct fl_ipc_slot slots[FL_COMPONENTS_MAX];
+	if (run->plugin.calls.enumerate == NULL)
+		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "this handler has no children");
+	enum fl_rc rc = plugin_enumerate(&run->plugin, &found, err);
+	if (rc != FL_OK)
+		return rc;
+	memset(slots, 0, sizeof(slots));
+	for (uint32_t i = 0; i < found.n; i++)
+		slots[i].name = found.name[i];
+	return send_observation(run, slots, found.n, err);
+}
+
+static enum fl_rc run_observe(struct run *run, struct fl_err *err)
+{
+	struct fl_observation seen;
+	enum fl_rc rc = plugin_observe(&run->plugin, &run->task, &seen, err);
+	if (rc != FL_OK)
+		return rc;
+	const struct fl_ipc_slot slot = {
+		.name = run->start->slot,
+		.running = (seen.flags & FL_OBSERVED_RUNNING) != 0,
+		.trial = (seen.flags & FL_OBSERVED_TRIAL) != 0,
+		.good = (seen.flags & FL_OBSERVED_GOOD) != 0,
+		.version = seen.version[0] == '\0' ? NULL : seen.version,
+		.release_seq = seen.release_seq,
+	};
+	bool present = (seen.flags & FL_OBSERVED_PRESENT) != 0 && slot.name != NULL;
+	return send_observation(run, &slot, present ? 1 : 0, err);
+}
+
+static enum fl_rc run_prepare(struct run *run, struct fl_err *err)
+{
+	struct fl_plan plan;
+	return plugin_prepare(&run->plugin, &run->task, &plan, err);
+}
+
+static enum fl_rc run_stage(struct run *run, struct fl_err *err)
+{
+	const struct fl_ipc_start *s = run->start;
+	if (s->format == NULL || strcmp(s->format, FL_FRAMES_FORMAT) != 0)
+		return fl_fail(err, FL_E_FORMAT, 0, "format '%s'",
+			       s->format == NULL ? "" : s->format);
+	const struct transfer_claim claim = {s->installed_root, s->transport_root,
+					     s->transport_size, (uint32_t)s->frame};
+	struct channel channel;
+	channel_init(&channel, run->data_fd, &run->control);
+	struct transfer transfer = {.plugin = &run->plugin,
+				    .host = &run->host,
+				    .task = &run->task,
+				    .channel = &channel,
+				    .claim = &claim};
+	enum fl_rc rc = transfer_run(&transfer, err);
+	transfer_done(&transfer);
+	channel_done(&channel);
+	if (rc == FL_OK)
+		verdict_ok(&run->verdict, "");
+	return rc;
+}
+
+static enum fl_rc run_step(struct run *run, struct fl_err *err)
+{
+	plugin_step *step;
+	memcpy(&step, (const char *)&run->plugin.calls + run->activity->step, sizeof(step));
+	if (step != NULL)
+		return plugin_step_call(&run->plugin, run->activity->name, step, &run->task, err);
+	if (!run->activity->may_be_absent)
+		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "this handler has no '%s'",
+			       run->activity->name);
+	verdict_ok(&run->verdict, "nothing to do");
+	return FL_OK;
+}
+
+#define STEP(name, call, absent)                                                                   \
+	{                                                                                          \
+#name, call, run_step, offsetof(struct fl_handler, name), absent, false            \
+	}
+
+static const struct activity activities[] = {
+	{"enumerate", FL_CALL_ENUMERATE, run_enumerate, 0, false, false},
+	{"observe", FL_CALL_OBSERVE, run_observe, 0, false, false},
+	{"prepare", FL_CALL_PREPARE, run_prepare, 0, false, false},
+	{"stage", FL_CALL_STAGE, run_stage, 0, false, true},
+	STEP(verify, FL_CALL_VERIFY, true),
+	STEP(activate, FL_CALL_ACTIVATE, false),
+	STEP(restart, FL_CALL_RESTART, true),
+	STEP(check, FL_CALL_CHECK, true),
+	STEP(commit, FL_CALL_COMMIT, false),
+	STEP(rollback, FL_CALL_ROLLBACK, false),
+	STEP(cleanup, FL_CALL_CLEANUP, true),
+};
+
+const struct activity *activity_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(activities) / sizeof(activities[0]); i++) {
+		if (strcmp(activities[i].name, name) == 0)
+			return &activities[i];
+	}
+	return NULL;
+}
+
+enum fl_call activity_call(const struct activity *activity)
+{
+	return activity->call;
+}
+
+bool activity_has_data(const struct activity *activity)
+{
+	return activity->has_data;
+}
+
+enum fl_rc activity_run(struct run *run, struct fl_err *err)
+{
+	return run->activity->run(run, err);
+}
