@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * After any start, crash or lost connection: the journal says what was intended, the helper and the device say what
- * is. Where they differ the device wins, then the anchor, then the journal.
- *
- *   helper says              the job goes on in
- *   decided                  committing
- *   rolling_back             rolling_back
- *   trial, target runs       checking
- *   trial, target not yet    restarting
- *   open, before the switch  waiting_to_download (what stands in the slot is hashed, not believed)
- *   closed                   committed, rolled_back or failed, by what runs and how far it was
+ * is. Where they differ the device wins, then the anchor, then the journal (recover_rules.h).
  */
 #include "agent.h"
+#include "recover_rules.h"
 
 #include <fairlead/base/log.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,15 +21,6 @@ static const struct fl_ipc_open_job *open_job(const struct fl_ipc_hello_reply *f
 	return NULL;
 }
 
-static bool has_phase(const struct fl_ipc_open_job *open, const char *phase)
-{
-	for (size_t i = 0; i < open->components.n; i++) {
-		if (strcmp(open->components.items[i].phase, phase) == 0)
-			return true;
-	}
-	return false;
-}
-
 static bool release_committed(const struct fl_ipc_hello_reply *facts, const struct fl_job_run *run)
 {
 	for (size_t i = 0; i < facts->components.n; i++) {
@@ -46,29 +29,6 @@ static bool release_committed(const struct fl_ipc_hello_reply *facts, const stru
 			return fl_digest_equal(&c->release, &run->row.release);
 	}
 	return false;
-}
-
-static enum fl_job_state state_of_open(const struct fl_ipc_hello_reply *facts,
-				       const struct fl_ipc_open_job *open, enum fl_job_state now)
-{
-	if (has_phase(open, "decided"))
-		return FL_JOB_COMMITTING;
-	if (has_phase(open, "rolling_back"))
-		return FL_JOB_ROLLING_BACK;
-	if (has_phase(open, "trial"))
-		return facts->trial ? FL_JOB_CHECKING : FL_JOB_RESTARTING;
-	switch ((int)now) { /* the others are before or after the bytes */
-	case FL_JOB_WAITING_TO_ACTIVATE:
-		return now;
-	case FL_JOB_RECEIVED:
-	case FL_JOB_VERIFIED:
-		return FL_JOB_VERIFIED;
-	case FL_JOB_SEALING:
-	case FL_JOB_ACTIVATING: /* the anchor knows of no switch: there was none */
-		return FL_JOB_WAITING_TO_ACTIVATE;
-	default:
-		return FL_JOB_WAITING_TO_DOWNLOAD;
-	}
 }
 
 /* Recovery may jump: what it writes is what is, not a step of the table. */
@@ -81,38 +41,6 @@ static void jump(struct fl_job_run *run, enum fl_job_state state, enum fl_rc rea
 	fl_log(FL_LOG_NOTICE, "job %s: journal says %s, the device %s", run->row.job_id,
 	       fl_job_state_name(run->row.state), fl_job_state_name(state));
 	fl_job_force(run, state, reason, text);
-}
-
-static void recover_open(struct fl_job_run *run, const struct fl_ipc_hello_reply *facts,
-			 const struct fl_ipc_open_job *open)
-{
-	const enum fl_job_state state = state_of_open(facts, open, run->row.state);
-	enum fl_rc reason = FL_OK;
-	const char *text = NULL;
-	if (state == FL_JOB_ROLLING_BACK) {
-		const bool told = run->row.state == FL_JOB_ROLLING_BACK;
-		reason = told ? run->row.reason : FL_E_BOOT_FAILED;
-		text = told ? run->row.text : facts->boot_failure;
-	}
-	if (state == FL_JOB_WAITING_TO_DOWNLOAD)
-		fl_job_set_components(run, state, FL_JOB_N_STATES);
-	char copy[FL_ERR_MSG_MAX];
-	snprintf(copy, sizeof(copy), "%s", text == NULL ? "" : text);
-	jump(run, state, reason, copy);
-}
-
-static void recover_closed(struct fl_job_run *run, const struct fl_ipc_hello_reply *facts)
-{
-	const enum fl_job_state was = run->row.state;
-	if (was >= FL_JOB_ACTIVATING && was <= FL_JOB_COMMITTING && release_committed(facts, run))
-		jump(run, FL_JOB_COMMITTED, FL_OK, NULL);
-	else if (was >= FL_JOB_ACTIVATING && was <= FL_JOB_ROLLING_BACK)
-		jump(run, FL_JOB_ROLLED_BACK,
-		     run->row.reason == FL_OK ? FL_E_BOOT_FAILED : run->row.reason,
-		     run->row.text[0] != '\0' || facts->boot_failure == NULL ? run->row.text
-									     : facts->boot_failure);
-	else
-		jump(run, FL_JOB_RECEIVED, FL_OK, NULL); /* present it again: the anchor decides */
 }
 
 /* The documents are read and verified again: the store is a cache that may lie. */
@@ -130,24 +58,33 @@ static bool verify_again(struct fl_job_run *run)
 	return false;
 }
 
+/* A job the anchor has closed after its switch needs no document to be ended. */
+static bool ended(const struct fl_recover_verdict *verdict)
+{
+	return fl_job_state_final(verdict->state);
+}
+
 void fl_job_recover(struct fl_job_run *run)
 {
 	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&run->agent->helper);
 	if (facts == NULL)
 		return;
-	const struct fl_ipc_open_job *open = open_job(facts, &run->row.job);
+	const struct fl_recover_facts known = {
+		.journal = run->row.state,
+		.journal_reason = run->row.reason,
+		.open = open_job(facts, &run->row.job),
+		.trial = facts->trial,
+		.committed = release_committed(facts, run),
+		.boot_failure = facts->boot_failure,
+	};
+	const struct fl_recover_verdict verdict = fl_recover_decide(&known);
 	run->step_index = 0;
 	run->backoff = 0;
-	if (open == NULL && run->row.state >= FL_JOB_ACTIVATING) {
-		recover_closed(run, facts);
+	if (!ended(&verdict) && !verify_again(run))
 		return;
-	}
-	if (!verify_again(run))
-		return;
-	if (open != NULL && run->has_release)
-		recover_open(run, facts, open);
-	else
-		recover_closed(run, facts);
+	if (verdict.restage)
+		fl_job_set_components(run, verdict.state, FL_JOB_N_STATES);
+	jump(run, verdict.state, verdict.reason, verdict.text == NULL ? run->row.text : verdict.text);
 }
 
 /* ---- jobs that only the helper remembers ------------------------------------------------------------------ */
