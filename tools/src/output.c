@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "output.h"
+
+#include <fairlead/base/clock.h>
+#include <fairlead/trust/json.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+struct fl_tools_row {
+	struct fl_tools_row *next;
+	const char *cells[FL_TOOLS_COLUMNS_MAX];
+};
+
+/* C0, DEL, and the C1 controls in their two UTF-8 bytes: a peer's words cannot steer the terminal.
+ */
+static size_t control_len(const unsigned char *c)
+{
+	if (c[0] < 0x20 || c[0] == 0x7f)
+		return 1;
+	return c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
+}
+
+void fl_tools_print_clean(FILE *out, const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+	while (*c != '\0') {
+		size_t control = control_len(c);
+		(void)fputc(control > 0 ? '?' : *c, out);
+		c += control > 0 ? control : 1;
+	}
+}
+
+/* Characters, not bytes: continuation bytes of UTF-8 take no place. */
+static size_t shown_width(const char *text)
+{
+	size_t width = 0;
+	for (; *text != '\0'; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+enum fl_rc fl_tools_table_row(struct fl_tools_table *table, const char *const *cells,
+			      struct fl_err *err)
+{
+	FL_BUG_ON(table->columns > FL_TOOLS_COLUMNS_MAX);
+	struct fl_tools_row *row = fl_arena_alloc(&table->arena, sizeof(*row), err);
+	if (row == NULL)
+		return err->rc;
+	for (size_t i = 0; i < table->columns; i++) {
+		const char *text = cells[i] == NULL || cells[i][0] == '\0' ? "-" : cells[i];
+		row->cells[i] = fl_arena_copy(&table->arena, text, strlen(text), err);
+		if (row->cells[i] == NULL)
+			return err->rc;
+	}
+	if (table->last == NULL)
+		table->first = row;
+	else
+		table->last->next = row;
+	table->last = row;
+	return FL_OK;
+}
+
+static void print_row(FILE *out, const struct fl_tools_row *row, size_t columns,
+		      const size_t *widths)
+{
+	for (size_t i = 0; i < columns; i++) {
+		fl_tools_print_clean(out, row->cells[i]);
+		if (i + 1 < columns)
+			(void)fprintf(out, "%*s", (int)(widths[i] - shown_width(row->cells[i]) + 2),
+				      "");
+	}
+	(void)fputc('\n', out);
+}
+
+void fl_tools_table_print(FILE *out, const struct fl_tools_table *table)
+{
+	size_t widths[FL_TOOLS_COLUMNS_MAX] = {0};
+	for (const struct fl_tools_row *row = table->first; row != NULL; row = row->next) {
+		for (size_t i = 0; i < table->columns; i++) {
+			size_t width = shown_width(row->cells[i]);
+			widths[i] = width > widths[i] ? width : widths[i];
+		}
+	}
+	for (const struct fl_tools_row *row = table->first; row != NULL; row = row->next)
+		print_row(out, row, table->columns, widths);
+}
+
+void fl_tools_table_free(struct fl_tools_table *table)
+{
+	fl_arena_free(&table->arena);
+	table->first = NULL;
+	table->last = NULL;
+}
+
+uint64_t fl_tools_now(void)
+{
+	int64_t now = fl_clock_wall_s(&fl_clock_system);
+	return now < 0 ? 0 : (uint64_t)now;
+}
+
+const char *fl_tools_relative(uint64_t when_s, uint64_t now_s, char out[FL_TOOLS_TEXT])
+{
+	static const struct {
+		uint64_t up_to, unit_s;
+		const char *name;
+	} units[] = {
+		{120, 1, "s"},
+		{7200, 60, "min"},
+		{172800, 3600, "h"},
+		{UINT64_MAX, 86400, "d"},
+	};
+	bool past = when_s <= now_s;
+	uint64_t span = past ? now_s - when_s : when_s - now_s;
+	size_t u = 0;
+	while (span >= units[u].up_to)
+		u++;
+	if (span == 0)
+		(void)snprintf(out, FL_TOOLS_TEXT, "now");
+	else
+		(void)snprintf(out, FL_TOOLS_TEXT, "%s%llu %s%s", past ? "" : "in ",
+			       (unsigned long long)(span / units[u].unit_s), units[u].name,
+			       past ? " ago" : "");
+	return out;
+}
+
+const char *fl_tools_time(uint64_t when_s, uint64_t now_s, char out[FL_TOOLS_TEXT])
+{
+	struct tm tm;
+	time_t when = (time_t)when_s;
+	char date[32], relative[FL_TOOLS_TEXT];
+	if (when_s == 0 || when_s > FL_U53_MAX || gmtime_r(&when, &tm) == NULL ||
+	    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%SZ", &tm) == 0) {
+		(void)snprintf(out, FL_TOOLS_TEXT, "-");
+		return out;
+	}
+	(void)snprintf(out, FL_TOOLS_TEXT, "%s (%.24s)", date,
+		       fl_tools_relative(when_s, now_s, relative));
+	return out;
+}
+
+const char *fl_tools_size(uint64_t bytes, char out[FL_TOOLS_TEXT])
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	double value = (double)bytes;
+	size_t u = 0;
+	while (value >= 1024 && u + 1 < sizeof(units) / sizeof(units[0])) {
+		value /= 1024;
+		u++;
+	}
+	(void)snprintf(out, FL_TOOLS_TEXT, u == 0 ? "%.0f %s" : "%.1f %s", value, units[u]);
+	return out;
+}
+
+const char *fl_tools_number(uint64_t value, char out[FL_TOOLS_TEXT])
+{
+	(void)snprintf(out, FL_TOOLS_TEXT, "%llu", (unsigned long long)value);
+	return out;
+}
+
+enum fl_rc fl_tools_json(FILE *out, const struct fl_schema *schema, const void *in,
+			 struct fl_err *err)
+{
+	struct fl_buf text = FL_BUF((size_t)16 * 1024 * 1024);
+	enum fl_rc rc = fl_json_encode(schema, in, &text, err);
+	if (rc == FL_OK)
+		(void)fprintf(out, "%s\n", fl_buf_str(&text));
+	fl_buf_free(&text);
+	return rc;
+}
+
+void fl_tools_json_error(FILE *out, const struct fl_err *err)
+{
+	struct fl_buf text = FL_BUF((size_t)16 * 1024);
+	if (fl_json_append_string(&text, err->msg, NULL) == FL_OK)
+		(void)fprintf(out, "{\"code\":\"%s\",\"text\":%s}\n", fl_rc_name(err->rc),
+			      fl_buf_str(&text));
+	fl_buf_free(&text);
+}
+
+struct fl_tools_live fl_tools_live_start(FILE *out)
+{
+	struct fl_tools_live live = {.out = out, .width = 80};
+	struct winsize size;
+	int fd = fileno(out);
+	live.terminal = fd >= 0 && isatty(fd) == 1;
+	if (live.terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		live.width = size.ws_col;
+	return live;
+}
+
+/* Where the text must be cut to take at most `width` places: never inside a character. */
+static size_t cut_at(const char *text, size_t width)
+{
+	size_t i = 0;
+	for (; text[i] != '\0'; i++) {
+		bool starts = ((unsigned char)text[i] & 0xc0) != 0x80;
+		if (starts && width-- == 0)
+			break;
+	}
+	return i;
+}
+
+void fl_tools_live_show(struct fl_tools_live *live, const char *line, bool passing)
+{
+	if (!live->terminal) {
+		if (!passing) {
+			fl_tools_print_clean(live->out, line);
+			(void)fputc('\n', live->out);
+			(void)fflush(live->out);
+		}
+		return;
+	}
+	char shown[512];
+	(void)snprintf(shown, sizeof(shown), "%s", line);
+	size_t width = live->width > 1 ? (size_t)live->width - 1 : 1;
+	shown[cut_at(shown, width)] = '\0';
+	(void)fputc('\r', live->out);
+	fl_tools_print_clean(live->out, shown);
+	(void)fputs("\033[K", live->out);
+	(void)fflush(live->out);
+	live->open = true;
+}
+
+void fl_tools_live_end(struct fl_tools_live *live)
+{
+	if (live->open)
+		(void)fputc('\n', live->out);
+	live->open = false;
+}

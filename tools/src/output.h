@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What people see: aligned tables, times, sizes, one live line; and JSON. Text of others is shown
+ * without control characters. */
+#ifndef FL_TOOLS_OUTPUT_H
+#define FL_TOOLS_OUTPUT_H
+
+#include <fairlead/base/buf.h>
+#include <fairlead/base/schema.h>
+
+#include <stdio.h>
+
+/* text with '?' for every control character. */
+void fl_tools_print_clean(FILE *out, const char *text);
+
+/*
+ * A table: the widths are found when it is printed. Cells are copied; NULL is shown as "-". Rows
+ * past the arena's maximum are FL_E_TOO_LARGE.
+ */
+#define FL_TOOLS_COLUMNS_MAX 8
+
+struct fl_tools_table {
+	struct fl_arena arena;
+	size_t columns;
+	struct fl_tools_row *first, *last;
+};
+
+#define FL_TOOLS_TABLE(n)                                                                          \
+	((struct fl_tools_table){FL_ARENA((size_t)64 * 1024 * 1024), (n), NULL, NULL})
+
+/* `columns` cells; the first row is the heading. */
+enum fl_rc fl_tools_table_row(struct fl_tools_table *table, const char *const *cells,
+			      struct fl_err *err) FL_CHECKED;
+void fl_tools_table_print(FILE *out, const struct fl_tools_table *table);
+void fl_tools_table_free(struct fl_tools_table *table);
+
+#define FL_TOOLS_TEXT 64
+/* "2026-11-21 13:42:22Z (3 min ago)", "(in 2 h)"; "-" for 0. Both in seconds since 1970. */
+const char *fl_tools_time(uint64_t when_s, uint64_t now_s, char out[FL_TOOLS_TEXT]);
+/* "3 min ago", "in 2 h", "now" */
+const char *fl_tools_relative(uint64_t when_s, uint64_t now_s, char out[FL_TOOLS_TEXT]);
+/* "26.9 MiB" */
+const char *fl_tools_size(uint64_t bytes, char out[FL_TOOLS_TEXT]);
+const char *fl_tools_number(uint64_t value, char out[FL_TOOLS_TEXT]);
+uint64_t fl_tools_now(void);
+
+/* A struct as one line of JSON. */
+enum fl_rc fl_tools_json(FILE *out, const struct fl_schema *schema, const void *in,
+			 struct fl_err *err) FL_CHECKED;
+/* {"code":…,"text":…} */
+void fl_tools_json_error(FILE *out, const struct fl_err *err);
+
+/* One line that is written over on a terminal, and a line per change elsewhere. */
+struct fl_tools_live {
+	FILE *out;
+	bool terminal;
+	bool open; /* a line stands that the next one overwrites */
+	int width;
+};
+
+struct fl_tools_live fl_tools_live_start(FILE *out);
+/* passing: worth showing on a terminal only (progress). */
+void fl_tools_live_show(struct fl_tools_live *live, const char *line, bool passing);
+/* The last line stays. */
+void fl_tools_live_end(struct fl_tools_live *live);
+
+#endif
