@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* jobs list, jobs show, jobs cancel. */
+#include "jobs.h"
+
+#include "commands.h"
+#include "output.h"
+
+#include <fairlead/base/job_state.h>
+
+#include <string.h>
+
+/* Adds " TEXT" to a line of fixed size; what does not fit is cut. */
+static void add(char *line, size_t size, const char *before, const char *text)
+{
+	size_t at = strlen(line);
+	if (text != NULL && text[0] != '\0')
+		(void)snprintf(line + at, size - at, "%s%s", before, text);
+}
+
+static void add_progress(char *line, size_t size, const struct fl_tools_progress_answer *p)
+{
+	char text[4 * FL_TOOLS_TEXT], done[FL_TOOLS_TEXT], total[FL_TOOLS_TEXT],
+		rate[FL_TOOLS_TEXT];
+	if (p->total_bytes == 0)
+		return;
+	uint64_t done_bytes = p->done_bytes < p->total_bytes ? p->done_bytes : p->total_bytes;
+	(void)snprintf(text, sizeof(text), "%3.0f %%  %s of %s",
+		       100.0 * (double)done_bytes / (double)p->total_bytes,
+		       fl_tools_size(done_bytes, done), fl_tools_size(p->total_bytes, total));
+	add(line, size, "  ", text);
+	if (p->rate_bytes_s > 0) {
+		add(line, size, "  ", fl_tools_size(p->rate_bytes_s, rate));
+		add(line, size, "", "/s");
+	}
+	add(line, size, "  ", p->component);
+}
+
+void fl_tools_job_line(const struct fl_tools_job *job, uint64_t now_s, char out[FL_TOOLS_JOB_LINE])
+{
+	char until[FL_TOOLS_TEXT];
+	enum fl_job_state state;
+	bool final = fl_job_state_from_name(job->state, &state) && fl_job_state_final(state);
+	(void)snprintf(out, FL_TOOLS_JOB_LINE, "%s", job->state);
+	if (job->progress != NULL && !final)
+		add_progress(out, FL_TOOLS_JOB_LINE, job->progress);
+	bool reason = job->reason != NULL && job->reason[0] != '\0';
+	add(out, FL_TOOLS_JOB_LINE, "  ", job->reason);
+	add(out, FL_TOOLS_JOB_LINE, reason ? ": " : "  ", job->text);
+	if (final)
+		return;
+	if (job->until > 0)
+		add(out, FL_TOOLS_JOB_LINE, "  until ", fl_tools_time(job->until, now_s, until));
+	add(out, FL_TOOLS_JOB_LINE, "  waits for ", job->next);
+}
+
+enum fl_rc fl_tools_jobs_table(FILE *out, const struct fl_tools_job *jobs, size_t n,
+			       struct fl_err *err)
+{
+	static const char *const heading[] = {"JOB",   "DEVICE", "INTENT", "VERSION",
+					      "STATE", "REASON", "UPDATED"};
+	struct fl_tools_table table = FL_TOOLS_TABLE(7);
+	uint64_t now = fl_tools_now();
+	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
+	for (size_t i = 0; rc == FL_OK && i < n; i++) {
+		const struct fl_tools_job *j = &jobs[i];
+		char updated[FL_TOOLS_TEXT];
+		const char *cells[] = {j->job_id,
+				       j->device_id,
+				       j->intent,
+				       j->version,
+				       j->state,
+				       j->reason,
+				       fl_tools_time(j->updated, now, updated)};
+		rc = fl_tools_table_row(&table, cells, err);
+	}
+	if (rc == FL_OK)
+		fl_tools_table_print(out, &table);
+	fl_tools_table_free(&table);
+	return rc;
+}
+
+static enum fl_rc print_jobs(const struct fl_tools_call *call, const void *answer,
+			     struct fl_err *err)
+{
+	const struct fl_tools_job_list *list = answer;
+	return fl_tools_jobs_table(call->out, list->jobs.items, list->jobs.n, err);
+}
+
+enum fl_rc fl_tools_jobs_list(struct fl_tools_call *call, struct fl_err *err)
+{
+	char path[FL_TOOLS_QUERY_PATH];
+	struct fl_tools_job_list list;
+	enum fl_job_state known;
+	const char *device = fl_tools_opt(call, "device", NULL);
+	const char *state = fl_tools_opt(call, "state", NULL);
+	if (device != NULL) {
+		enum fl_rc rc = fl_tools_need_name(device, "--device", err);
+		if (rc != FL_OK)
+			return rc;
+	}
+	if (state != NULL && !fl_job_state_from_name(state, &known))
+		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "--state: no state of a job: '%s'",
+			       state);
+	(void)snprintf(path, sizeof(path), "/jobs%s%s%s%s%s",
+		       device != NULL || state != NULL ? "?" : "", device != NULL ? "device=" : "",
+		       device != NULL ? device : "",
+		       state == NULL	? ""
+		       : device != NULL ? "&state="
+					: "state=",
+		       state != NULL ? state : "");
+	const struct fl_tools_query query = {"GET", path,      NULL, &fl_tools_job_list_schema,
+					     &list, print_jobs};
+	return fl_tools_query_run(call, &query, err);
+}
+
+static void print_line(FILE *out, const char *title, const char *text)
+{
+	(void)fprintf(out, "%-12s", title);
+	fl_tools_print_clean(out, text == NULL || text[0] == '\0' ? "-" : text);
+	(void)fputc('\n', out);
+}
+
+static enum fl_rc print_history(FILE *out, const struct fl_tools_job *job, struct fl_err *err)
+{
+	static const char *const heading[] = {"TIME", "STATE", "REASON", "TEXT"};
+	struct fl_tools_table table = FL_TOOLS_TABLE(4);
+	uint64_t now = fl_tools_now();
+	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
+	for (size_t i = 0; rc == FL_OK && i < job->history.n; i++) {
+		const struct fl_tools_step *s = &job->history.items[i];
+		char when[FL_TOOLS_TEXT];
+		const char *cells[] = {
+			fl_tools_time(s->received > 0 ? s->received : s->utc, now, when), s->state,
+			s->reason, s->text};
+		rc = fl_tools_table_row(&table, cells, err);
+	}
+	if (rc == FL_OK) {
+		(void)fputc('\n', out);
+		fl_tools_table_print(out, &table);
+	}
+	fl_tools_table_free(&table);
+	return rc;
+}
+
+static enum fl_rc print_job(const struct fl_tools_call *call, const void *answer,
+			    struct fl_err *err)
+{
+	const struct fl_tools_job *j = answer;
+	FILE *out = call->out;
+	char text[FL_TOOLS_TEXT], line[FL_TOOLS_JOB_LINE];
+	uint64_t now = fl_tools_now();
+	fl_tools_job_line(j, now, line);
+	print_line(out, "job", j->job_id);
+	print_line(out, "number", fl_tools_number(j->job_seq, text));
+	print_line(out, "device", j->device_id);
+	print_line(out, "intent", j->intent);
+	print_line(out, "release", j->release);
+	print_line(out, "version", j->version);
+	print_line(out, "made", fl_tools_time(j->created, now, text));
+	print_line(out, "updated", fl_tools_time(j->updated, now, text));
+	print_line(out, "state", line);
+	return j->history.n > 0 ? print_history(out, j, err) : FL_OK;
+}
+
+enum fl_rc fl_tools_jobs_show(struct fl_tools_call *call, struct fl_err *err)
+{
+	char path[FL_TOOLS_QUERY_PATH];
+	struct fl_tools_job job;
+	enum fl_rc rc = fl_tools_need_uuid(call->args[0], "job", err);
+	if (rc != FL_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "/jobs/%.36s", call->args[0]);
+	const struct fl_tools_query query = {"GET", path,     NULL, &fl_tools_job_schema,
+					     &job,  print_job};
+	return fl_tools_query_run(call, &query, err);
+}
+
+static enum fl_rc print_cancel(const struct fl_tools_call *call, const void *answer,
+			       struct fl_err *err)
+{
+	(void)err;
+	const struct fl_tools_made *made = answer;
+	(void)fprintf(call->out, "asked to cancel, by job %s\n",
+		      made->job_id == NULL ? "-" : made->job_id);
+	return FL_OK;
+}
+
+enum fl_rc fl_tools_jobs_cancel(struct fl_tools_call *call, struct fl_err *err)
+{
+	char path[FL_TOOLS_QUERY_PATH];
+	struct fl_tools_made made;
+	enum fl_rc rc = fl_tools_need_uuid(call->args[0], "job", err);
+	if (rc != FL_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "/jobs/%.36s/cancel", call->args[0]);
+	const struct fl_tools_query query = {"POST", path,	  NULL, &fl_tools_made_schema,
+					     &made,  print_cancel};
+	return fl_tools_query_run(call, &query, err);
+}
