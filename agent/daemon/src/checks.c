@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define CHECKS_MAX	  32
-#define CHECK_DEADLINE_MS (60 * 1000)
+#define CHECK_DEADLINE_MS (UINT64_C(60) * 1000)
 
 struct fl_checks_run {
 	struct fl_checks *owner; /* NULL once cancelled */

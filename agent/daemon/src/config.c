@@ -180,7 +180,7 @@ static enum fl_rc load_components(struct fl_config *c, struct fl_err *err)
 
 enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err *err)
 {
-	*ret = (struct fl_config){.arena = FL_ARENA(256 * 1024)};
+	*ret = (struct fl_config){.arena = FL_ARENA((size_t)256 * 1024)};
 	enum fl_rc rc = fl_conf_load(path, &ret->conf, err);
 	if (rc == FL_OK)
 		rc = load_paths(ret, err);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define RETRY_MAX_MS (300 * 1000)
+#define RETRY_MAX_MS (UINT64_C(300) * 1000)
 
 struct enrolment {
 	const char *device_id;
@@ -53,7 +53,7 @@ static void try_later(struct fl_enrol *e, const struct fl_err *err)
 
 static enum fl_rc take_answer(struct fl_enrol *e, long status, struct fl_err *err)
 {
-	struct fl_arena arena = FL_ARENA(64 * 1024);
+	struct fl_arena arena = FL_ARENA((size_t)64 * 1024);
 	struct certificate answer;
 	if (status != 200)
 		return fl_fail(err, status == 403 ? FL_E_ENROL_REFUSED : FL_E_HTTP_STATUS, 0,

@@ -6,7 +6,7 @@
 
 #define BUSY_RETRY_MS	  2000
 #define SPACE_RETRY_MS	  5000
-#define WINDOW_LOOK_MS	  (60 * 1000) /* the clock may jump: never sleep longer */
+#define WINDOW_LOOK_MS	  (UINT64_C(60) * 1000) /* the clock may jump: never sleep longer */
 #define SPOOL_NEED_BYTES  ((uint64_t)8 * 1024 * 1024) /* tree pages and the database */
 #define SEAL_BYTES_S	  ((uint64_t)30 * 1024 * 1024) /* a careful guess of how fast a slot is read back */
 

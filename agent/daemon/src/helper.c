@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #define RETRY_MS	 500
-#define CALL_DEADLINE_MS (60 * 1000)
-#define LONG_DEADLINE_MS (60 * 60 * 1000) /* seal reads whole slots */
+#define CALL_DEADLINE_MS (UINT64_C(60) * 1000)
+#define LONG_DEADLINE_MS (UINT64_C(3600) * 1000) /* seal reads whole slots */
 #define FACTS_MAX	 ((size_t)512 * 1024)
 #define FRAMES_PER_TURN	 32
 

@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define SAVE_RETRY_MS  5000
-#define BACKOFF_MAX_MS (60 * 1000)
+#define BACKOFF_MAX_MS (UINT64_C(60) * 1000)
 
 static const struct {
 	void (*step)(struct fl_job_run *run);

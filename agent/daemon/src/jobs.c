@@ -49,7 +49,8 @@ struct fl_job_run *fl_jobs_older_holder(const struct fl_jobs *jobs, const struct
 	return NULL;
 }
 
-struct fl_job_run *fl_jobs_add(struct fl_jobs *jobs, char *job_text, char *release_text)
+/* A run of its own copies of the texts (either may be NULL); NULL: no memory. */
+static struct fl_job_run *new_run(struct fl_jobs *jobs, const char *job_text, const char *release_text)
 {
 	struct fl_job_run *run = calloc(1, sizeof(*run));
 	if (run == NULL)
@@ -57,8 +58,8 @@ struct fl_job_run *fl_jobs_add(struct fl_jobs *jobs, char *job_text, char *relea
 	run->agent = jobs->agent;
 	run->arena = FL_ARENA(DOCUMENT_MEMORY_MAX);
 	run->save.report_text = FL_BUF(FL_ENVELOPE_MAX);
-	run->job_text = job_text;
-	run->release_text = release_text;
+	run->job_text = job_text == NULL ? NULL : strdup(job_text);
+	run->release_text = release_text == NULL ? NULL : strdup(release_text);
 	FL_BUG_ON(uv_timer_init(&jobs->agent->loop, &run->wait) != 0);
 	run->wait.data = run;
 	return run;
@@ -90,9 +91,7 @@ static void free_run(struct fl_job_run *run)
 
 static enum fl_rc load_one(struct fl_jobs *jobs, const struct fl_store_job *row, struct fl_err *err)
 {
-	char *job_text = row->job_envelope == NULL ? NULL : strdup(row->job_envelope);
-	char *release_text = row->release_envelope == NULL ? NULL : strdup(row->release_envelope);
-	struct fl_job_run *run = fl_jobs_add(jobs, job_text, release_text);
+	struct fl_job_run *run = new_run(jobs, row->job_envelope, row->release_envelope);
 	if (run == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "load a job");
 	run->row = *row;
@@ -135,12 +134,18 @@ static void refuse(struct fl_jobs *jobs, const struct fl_err *err)
 	fl_outbox_refused(&jobs->agent->outbox, err);
 }
 
-static enum fl_rc fill_row(struct fl_job_run *run, struct fl_err *err)
+static enum fl_rc fill_row(struct fl_job_run *run, const struct fl_digest *digest, struct fl_err *err)
 {
 	struct fl_store_job *row = &run->row;
-	enum fl_rc rc = fl_envelope_digest(&run->job_env, &row->job, err);
+	if (run->job_text == NULL)
+		return fl_fail(err, FL_E_NO_MEMORY, 0, "take a job");
+	enum fl_rc rc = fl_envelope_parse(run->job_text, strlen(run->job_text), FL_DOC_JOB, &run->arena,
+					  &run->job_env, err);
+	if (rc == FL_OK)
+		rc = fl_job_decode(run->job_env.payload, &run->arena, &run->job, err);
 	if (rc != FL_OK)
 		return rc;
+	row->job = *digest;
 	row->release = run->job.release;
 	memcpy(row->job_id, run->job.job_id, sizeof(row->job_id));
 	row->job_seq = run->job.job_seq;
@@ -149,55 +154,49 @@ static enum fl_rc fill_row(struct fl_job_run *run, struct fl_err *err)
 	return FL_OK;
 }
 
-/*
- * Only the signature of the job decides whether it can be named; the rest of the verification is the first step
- * of the machine, so that its failure is the job's `rejected`.
- */
+/* Signed by dispatch, for this device, new or open: only then it has a name under which it can fail. */
+static enum fl_rc check_job(struct fl_jobs *jobs, const char *text, struct fl_digest *digest,
+			    struct fl_err *err)
+{
+	const struct fl_agent *agent = jobs->agent;
+	struct fl_arena arena = FL_ARENA(DOCUMENT_MEMORY_MAX);
+	struct fl_envelope env;
+	struct fl_job job;
+	enum fl_job_verdict verdict;
+	enum fl_rc rc = fl_envelope_parse(text, strlen(text), FL_DOC_JOB, &arena, &env, err);
+	if (rc == FL_OK)
+		rc = fl_envelope_digest(&env, digest, err);
+	if (rc == FL_OK && fl_jobs_find(jobs, digest) == NULL)
+		rc = fl_verify_job(&agent->trust.state, &env, agent->time_known ? fl_agent_now_s(agent) : 0,
+				   &arena, &job, &verdict, err);
+	fl_arena_free(&arena);
+	return rc;
+}
+
+/* The rest of the verification is the first step of the machine: its failure is the job's `rejected`. */
 void fl_jobs_on_message(struct fl_jobs *jobs, const char *job_text, const char *release_text)
 {
 	struct fl_err err = {0};
-	struct fl_agent *agent = jobs->agent;
-	struct fl_arena arena = FL_ARENA(DOCUMENT_MEMORY_MAX);
-	struct fl_envelope env;
 	struct fl_digest digest;
-	enum fl_rc rc = fl_envelope_parse(job_text, strlen(job_text), FL_DOC_JOB, &arena, &env, &err);
-	if (rc == FL_OK)
-		rc = fl_envelope_digest(&env, &digest, &err);
-	struct fl_job_run *known = rc == FL_OK ? fl_jobs_find(jobs, &digest) : NULL;
-	if (known != NULL) {
-		fl_arena_free(&arena);
-		if (fl_job_state_final(known->row.state))
-			fl_outbox_job(&agent->outbox, known); /* the fleet lacks its end */
-		return;
-	}
-	enum fl_job_verdict verdict;
-	struct fl_job job;
-	if (rc == FL_OK)
-		rc = fl_verify_job(&agent->trust.state, &env,
-				   agent->time_known ? fl_agent_now_s(agent) : 0, &arena, &job, &verdict,
-				   &err);
-	struct fl_job_run *run = NULL;
-	if (rc == FL_OK) {
-		char *release = release_text == NULL ? NULL : strdup(release_text);
-		run = fl_jobs_add(jobs, strdup(job_text), release);
-		if (run == NULL || run->job_text == NULL)
-			rc = fl_fail(&err, FL_E_NO_MEMORY, 0, "take a job");
-	}
-	fl_arena_free(&arena);
-	if (rc == FL_OK)
-		rc = fl_envelope_parse(run->job_text, strlen(run->job_text), FL_DOC_JOB, &run->arena,
-				       &run->job_env, &err);
-	if (rc == FL_OK)
-		rc = fl_job_decode(run->job_env.payload, &run->arena, &run->job, &err);
-	if (rc == FL_OK)
-		rc = fill_row(run, &err);
-	if (rc != FL_OK) {
+	if (check_job(jobs, job_text, &digest, &err) != FL_OK) {
 		refuse(jobs, &err);
-		if (run != NULL)
-			free_run(run);
 		return;
 	}
-	run->parked = fl_helper_facts(&agent->helper) == NULL;
+	struct fl_job_run *run = fl_jobs_find(jobs, &digest);
+	if (run != NULL) {
+		if (fl_job_state_final(run->row.state))
+			fl_outbox_job(&jobs->agent->outbox, run); /* the fleet lacks its end */
+		return;
+	}
+	run = new_run(jobs, job_text, release_text);
+	if (run == NULL)
+		return; /* the fleet sends it again */
+	if (fill_row(run, &digest, &err) != FL_OK) {
+		refuse(jobs, &err);
+		free_run(run);
+		return;
+	}
+	run->parked = fl_helper_facts(&jobs->agent->helper) == NULL;
 	insert(jobs, run);
 	fl_job_enter(run, FL_JOB_RECEIVED, FL_OK, NULL);
 }

@@ -77,8 +77,6 @@ void fl_jobs_done(struct fl_jobs *jobs);
 struct fl_job_run *fl_jobs_find(const struct fl_jobs *jobs, const struct fl_digest *job);
 /* The one that shows: the newest that is not final, else the newest. */
 struct fl_job_run *fl_jobs_current(const struct fl_jobs *jobs);
-/* A new run, put in its place by job_seq; takes the texts. NULL: no memory. */
-struct fl_job_run *fl_jobs_add(struct fl_jobs *jobs, char *job_text, char *release_text);
 /* Another job that is not final, holds one of this one's components, and has a smaller job_seq. */
 struct fl_job_run *fl_jobs_older_holder(const struct fl_jobs *jobs, const struct fl_job_run *run);
 

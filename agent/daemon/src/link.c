@@ -9,9 +9,9 @@
 #include <string.h>
 
 #define FIRST_SPREAD_MS	   2000
-#define BACKOFF_MAX_MS	   (300 * 1000)
-#define STABLE_MS	   (60 * 1000)
-#define CONNECT_TIMEOUT_MS (20 * 1000)
+#define BACKOFF_MAX_MS	   (UINT64_C(300) * 1000)
+#define STABLE_MS	   (UINT64_C(60) * 1000)
+#define CONNECT_TIMEOUT_MS (UINT64_C(20) * 1000)
 #define PROGRESS_EVERY_MS  1000
 #define QUEUE_ITEM_MAX	   (LWS_PRE + FL_WIRE_MESSAGE_MAX)
 
@@ -218,7 +218,7 @@ static enum fl_rc make_vhost(struct fl_link *link, struct fl_err *err)
 		.vhost_name = link->vhost_name,
 		.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
 		.provided_client_ssl_ctx = link->tls,
-		.timeout_secs = CONNECT_TIMEOUT_MS / 1000,
+		.timeout_secs = (unsigned)(CONNECT_TIMEOUT_MS / 1000),
 	};
 	link->vhost = lws_create_vhost(link->context, &info);
 	return link->vhost != NULL ? FL_OK : fl_fail(err, FL_E_NETWORK, 0, "libwebsockets: no vhost");

@@ -292,7 +292,7 @@ static enum fl_rc answer_log(struct fl_agent *agent, struct fl_buf *out, struct 
 	struct line_view *views = rc == FL_OK ? fl_arena_alloc(&arena, (n + 1) * sizeof(*views), err) : NULL;
 	if (rc == FL_OK && views == NULL)
 		rc = err->rc;
-	for (size_t i = 0; rc == FL_OK && i < n; i++)
+	for (size_t i = 0; views != NULL && i < n; i++)
 		views[i] = (struct line_view){lines[i].utc < 0 ? 0 : (uint64_t)lines[i].utc,
 					      lines[i].level > 7 ? 7 : lines[i].level, lines[i].text};
 	const struct log_view v = {.lines = {views, n}};

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SEAL_TRIES	   2 /* a rotten slot is staged once more */
-#define RESTART_PATIENCE_MS (60 * 1000)
+#define RESTART_PATIENCE_MS (UINT64_C(60) * 1000)
 
 static void on_step_again(uv_timer_t *timer)
 {

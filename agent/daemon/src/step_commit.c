@@ -14,6 +14,7 @@
 #define HEARTBEAT_EVERY_MS 5000
 #define GATEWAY_PATIENCE   2 /* rules weaker than `fleet` commit without it after that part of the deadline */
 #define ROLLBACK_TRIES	   5
+#define RESTART_PATIENCE_MS (UINT64_C(60) * 1000)
 
 static void on_step_again(uv_timer_t *timer)
 {
@@ -157,7 +158,7 @@ static void on_rolled_back(struct fl_helper_call *call, enum fl_rc rc, const str
 	if ((rc == FL_OK && (facts == NULL || !facts->trial)) || rc == FL_E_NOT_OPEN) {
 		fl_job_enter(run, FL_JOB_ROLLED_BACK, run->row.reason, text);
 	} else if (rc == FL_OK) {
-		uv_timer_start(&run->wait, on_step_again, 60 * 1000, 0);
+		uv_timer_start(&run->wait, on_step_again, RESTART_PATIENCE_MS, 0);
 	} else if (run->backoff >= ROLLBACK_TRIES) {
 		fl_job_enter_err(run, FL_JOB_STUCK, err);
 	} else {
