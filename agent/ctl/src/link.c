@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One line to the agent's socket, one line back. */
+#include "ctl.h"
+
+#include <fairlead/base/conf.h>
+#include <fairlead/base/file.h>
+#include <fairlead/trust/json.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_S     10
+#define PATH_LEN_MAX 4096
+
+/* [control] socket, below [paths] root where it is relative. */
+static enum fl_rc socket_path(const char *config, char out[PATH_LEN_MAX], struct fl_err *err)
+{
+	struct fl_conf *conf = NULL;
+	const char *path = NULL;
+	enum fl_rc rc = fl_conf_load(config, &conf, err);
+	if (rc == FL_OK)
+		rc = fl_conf_need(conf, "control", "socket", &path, err);
+	if (rc == FL_OK) {
+		const char *root = path[0] == '/' ? "" : fl_conf_get(conf, "paths", "root", "");
+		rc = fl_path_join(out, PATH_LEN_MAX, root, path[0] == '/' ? path + 1 : path, err);
+	}
+	fl_conf_free(conf);
+	return rc;
+}
+
+static enum fl_rc fail_connect(const char *path, int e, struct fl_err *err)
+{
+	if (e == EACCES || e == EPERM)
+		return fl_fail(err, FL_E_DENIED, 0,
+			       "socket '%s': only the agent's own user and root may ask", path);
+	return fl_fail(err, FL_E_UNREACHABLE, e, "the agent does not answer at '%s' (does it run?)",
+		       path);
+}
+
+static enum fl_rc open_link(const char *path, int *ret, struct fl_err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct timeval patience = {.tv_sec = ANSWER_S};
+	if (strlen(path) >= sizeof(address.sun_path))
+		return fl_fail(err, FL_E_TOO_LARGE, 0, "path of the socket '%s'", path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fl_fail(err, FL_E_IO, errno, "socket");
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+		int e = errno;
+		fl_close(&fd);
+		return fail_connect(path, e, err);
+	}
+	*ret = fd;
+	return FL_OK;
+}
+
+/* Up to the line end, which is not kept. */
+static enum fl_rc read_line(int fd, struct fl_buf *line, struct fl_err *err)
+{
+	char block[65536];
+	for (;;) {
+		ssize_t n = read(fd, block, sizeof(block));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fl_fail(err, FL_E_UNREACHABLE, errno == EAGAIN ? ETIMEDOUT : errno,
+				       "the agent does not answer");
+		if (n == 0)
+			return fl_fail(err, FL_E_UNREACHABLE, 0,
+				       "the agent closed the connection without an answer");
+		const char *end = memchr(block, '\n', (size_t)n);
+		size_t len = end == NULL ? (size_t)n : (size_t)(end - block);
+		enum fl_rc rc = fl_buf_append(line, block, len, err);
+		if (rc != FL_OK || end != NULL)
+			return rc;
+	}
+}
+
+struct answer {
+	bool ok;
+	const char *result;
+	const char *code;
+	const char *text;
+};
+static const struct fl_field answer_fields[] = {
+	FL_REQ(struct answer, ok, BOOL, 0, NULL, "was it answered?"),
+	FL_OPT(struct answer, result, EXT, 0, NULL, "the answer"),
+	FL_OPT(struct answer, code, STR, 64, NULL, "why not"),
+	FL_OPT(struct answer, text, STR, 4096, NULL, "why not, in words"),
+};
+static const struct fl_schema answer_schema =
+	FL_SCHEMA("answer", struct answer, answer_fields, "one line of the local socket");
+
+static enum fl_rc read_answer(const struct fl_buf *line, struct fl_arena *arena, const char **ret,
+			      struct fl_err *err)
+{
+	struct answer answer;
+	enum fl_rc rc = fl_json_decode(&answer_schema, line->data, line->len,
+				       FL_JSON_IGNORE_UNKNOWN, arena, &answer, err);
+	if (rc != FL_OK)
+		return fl_wrap(err, FL_E_PROTOCOL, "the agent's answer");
+	if (!answer.ok)
+		return fl_fail(err,
+			       answer.code == NULL ? FL_E_PROTOCOL : fl_rc_from_name(answer.code),
+			       0, "%s", answer.text == NULL ? "the agent refused" : answer.text);
+	if (answer.result == NULL)
+		return fl_fail(err, FL_E_PROTOCOL, 0, "the agent's answer holds no result");
+	*ret = answer.result;
+	return FL_OK;
+}
+
+enum fl_rc fl_ctl_ask(const char *config, const char *verb, struct fl_arena *arena,
+		      const char **ret, struct fl_err *err)
+{
+	char path[PATH_LEN_MAX], request[128];
+	FL_AUTO_FD fd = -1;
+	struct fl_buf line = FL_BUF(FL_CTL_ANSWER_MAX);
+	int n = snprintf(request, sizeof(request), "{\"verb\":\"%s\"}\n", verb);
+	FL_BUG_ON(n < 0 || (size_t)n >= sizeof(request));
+	enum fl_rc rc = socket_path(config, path, err);
+	if (rc == FL_OK)
+		rc = open_link(path, &fd, err);
+	if (rc == FL_OK && fl_write_all(fd, request, (size_t)n, err) != FL_OK)
+		rc = fl_wrap(err, FL_E_UNREACHABLE, "ask the agent");
+	if (rc == FL_OK)
+		rc = read_line(fd, &line, err);
+	if (rc == FL_OK)
+		rc = read_answer(&line, arena, ret, err);
+	fl_buf_free(&line);
+	return rc;
+}
