@@ -127,6 +127,25 @@ void fl_jobs_done(struct fl_jobs *jobs)
 	}
 }
 
+/* The store keeps FL_STORE_JOBS_MAX; so does this list. The oldest that has ended goes. */
+static void trim(struct fl_jobs *jobs)
+{
+	size_t n = 0;
+	for (const struct fl_job_run *run = jobs->first; run != NULL; run = run->next)
+		n++;
+	struct fl_job_run **p = &jobs->first;
+	while (n > FL_STORE_JOBS_MAX && *p != NULL) {
+		struct fl_job_run *run = *p;
+		if (!fl_job_state_final(run->row.state) || run->saving) {
+			p = &run->next;
+			continue;
+		}
+		*p = run->next;
+		free_run(run);
+		n--;
+	}
+}
+
 /* What could not be admitted at all is told, by device, not by job. */
 static void refuse(struct fl_jobs *jobs, const struct fl_err *err)
 {
@@ -198,6 +217,7 @@ void fl_jobs_on_message(struct fl_jobs *jobs, const char *job_text, const char *
 	}
 	run->parked = fl_helper_facts(&jobs->agent->helper) == NULL;
 	insert(jobs, run);
+	trim(jobs);
 	fl_job_enter(run, FL_JOB_RECEIVED, FL_OK, NULL);
 }
 
