@@ -37,6 +37,7 @@ static void end_calls(struct fl_helper *h, enum fl_rc rc, const char *why)
 	while (h->calls != NULL) {
 		struct fl_helper_call *call = h->calls;
 		h->calls = call->next;
+		call->id = 0;
 		struct fl_helper_answer none = {.fd = -1};
 		call->done(call, rc, &err, &none);
 	}
@@ -66,6 +67,7 @@ static struct fl_helper_call *take_call(struct fl_helper *h, uint32_t id)
 		if ((*p)->id == id) {
 			struct fl_helper_call *call = *p;
 			*p = call->next;
+			call->id = 0;
 			return call;
 		}
 	}
@@ -309,6 +311,11 @@ static void add_call(struct fl_helper *h, struct fl_helper_call *call, enum fl_f
 		uv_timer_start(&h->deadlines, on_deadline, 5000, 0);
 }
 
+bool fl_helper_call_open(const struct fl_helper_call *call)
+{
+	return call->id != 0;
+}
+
 enum fl_rc fl_helper_send(struct fl_helper *helper, struct fl_helper_call *call,
 			  enum fl_frame_type type, const void *body, const struct fl_bytes *payloads,
 			  size_t n_payloads, struct fl_err *err)
@@ -334,5 +341,7 @@ enum fl_rc fl_helper_send(struct fl_helper *helper, struct fl_helper_call *call,
 	fl_buf_free(&frame);
 	if (rc == FL_OK)
 		add_call(helper, call, type);
+	else
+		call->id = 0;
 	return rc;
 }

@@ -73,6 +73,9 @@ enum fl_rc fl_helper_send(struct fl_helper *helper, struct fl_helper_call *call,
 			  enum fl_frame_type type, const void *body, const struct fl_bytes *payloads,
 			  size_t n_payloads, struct fl_err *err) FL_CHECKED;
 
+/* Is it sent and not done? Its memory must live until then. */
+bool fl_helper_call_open(const struct fl_helper_call *call);
+
 /* A document's signatures in the form of a frame; sigs: room for FL_SIGS_MAX, borrowed by *ret. */
 void fl_helper_document(const struct fl_envelope *env, struct fl_ipc_signature *sigs,
 			struct fl_ipc_document *ret);

@@ -136,7 +136,8 @@ static void trim(struct fl_jobs *jobs)
 	struct fl_job_run **p = &jobs->first;
 	while (n > FL_STORE_JOBS_MAX && *p != NULL) {
 		struct fl_job_run *run = *p;
-		if (!fl_job_state_final(run->row.state) || run->saving) {
+		if (!fl_job_state_final(run->row.state) || run->saving ||
+		    fl_helper_call_open(&run->call)) {
 			p = &run->next;
 			continue;
 		}
