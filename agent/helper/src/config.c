@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <fairlead/base/file.h>
+#include <fairlead/trust/digest.h>
+
+#include <limits.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum fl_rc resolve(struct config *c, const char *value, const char **ret,
+			  struct fl_err *err)
+{
+	char path[PATH_MAX];
+	const char *root = fl_conf_get(c->conf, "paths", "root", "/");
+	const char *from = value;
+	if (value[0] != '/') {
+		enum fl_rc rc = fl_path_join(path, sizeof(path), root, value, err);
+		if (rc != FL_OK)
+			return rc;
+		from = path;
+	}
+	*ret = fl_arena_copy(&c->arena, from, strlen(from), err);
+	return *ret == NULL ? FL_E_NO_MEMORY : FL_OK;
+}
+
+struct path_row {
+	const char *section;
+	const char *key;
+	const char **into;
+	bool required;
+};
+
+static enum fl_rc read_paths(struct config *c, struct fl_err *err)
+{
+	const struct path_row rows[] = {
+		{"trust", "root", &c->trust_root, true},
+		{"identity", "public", &c->identity_public, true},
+		{"anchor", "dir", &c->anchor_dir, true},
+		{"helper", "socket", &c->socket, false},
+		{"runner", "program", &c->runner, true},
+		{"runner", "plugins", &c->plugins, true},
+		{"boot", "program", &c->boot_program, true},
+		{"host", "running_slot", &c->running_slot, true},
+		{"host", "image_info", &c->image_info, true},
+		{"host", "boot_id", &c->boot_id, true},
+		{"host", "boot_failure", &c->boot_failure, false},
+		{"host", "restart_request", &c->restart_request, true},
+	};
+	enum fl_rc rc = FL_OK;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && rc == FL_OK; i++) {
+		const char *value = fl_conf_get(c->conf, rows[i].section, rows[i].key, NULL);
+		if (value == NULL && rows[i].required)
+			rc = fl_conf_need(c->conf, rows[i].section, rows[i].key, &value, err);
+		if (rc == FL_OK && value != NULL)
+			rc = resolve(c, value, rows[i].into, err);
+	}
+	return rc;
+}
+
+static enum fl_rc need_name(struct config *c, const char *key, const char **ret,
+			    struct fl_err *err)
+{
+	enum fl_rc rc = fl_conf_need(c->conf, "device", key, ret, err);
+	if (rc == FL_OK && !fl_name_valid(*ret))
+		rc = fl_fail(err, FL_E_CONFIG, 0, "[device] %s: '%s' is no name", key, *ret);
+	return rc;
+}
+
+static enum fl_rc read_device(struct config *c, struct fl_err *err)
+{
+	struct fl_device_facts *d = &c->device;
+	d->tenant = fl_conf_get(c->conf, "device", "tenant", "default");
+	enum fl_rc rc = need_name(c, "device_id", &d->device_id, err);
+	if (rc == FL_OK)
+		rc = fl_conf_need(c->conf, "device", "product", &d->product, err);
+	if (rc == FL_OK)
+		rc = fl_conf_need(c->conf, "device", "class_id", &d->class_id, err);
+	if (rc == FL_OK)
+		rc = fl_conf_u64(c->conf, "device", "hw_rev", 0, FL_U53_MAX, 0, &d->hw_rev, err);
+	return rc;
+}
+
+static enum fl_rc read_accounts(struct config *c, struct fl_err *err)
+{
+	c->agent_uid = geteuid();
+	c->runner_user = fl_conf_get(c->conf, "runner", "user", NULL);
+	const char *agent = fl_conf_get(c->conf, "helper", "user", NULL);
+	if (agent != NULL) {
+		const struct passwd *pw = getpwnam(agent);
+		if (pw == NULL)
+			return fl_fail(err, FL_E_CONFIG, 0, "[helper] user: no account '%s'", agent);
+		c->agent_uid = pw->pw_uid;
+	}
+	if (c->runner_user != NULL && getpwnam(c->runner_user) == NULL)
+		return fl_fail(err, FL_E_CONFIG, 0, "[runner] user: no account '%s'",
+			       c->runner_user);
+	return fl_conf_bool(c->conf, "runner", "require_sandbox", false, &c->require_sandbox, err);
+}
+
+static enum fl_rc add_slot(struct config *c, struct component *comp, char letter,
+			   const char *value, struct fl_err *err)
+{
+	struct fl_digest digest;
+	if (comp->n_slots == SLOTS_MAX)
+		return fl_fail(err, FL_E_CONFIG, 0, "more than %d slots", SLOTS_MAX);
+	struct slot *slot = &comp->slots[comp->n_slots];
+	slot->name[0] = letter;
+	slot->name[1] = '\0';
+	enum fl_rc rc = resolve(c, value, &slot->path, err);
+	if (rc == FL_OK)
+		rc = fl_sha256(NULL, 0, slot->name, 1, &digest, err);
+	if (rc != FL_OK)
+		return rc;
+	slot->tag = (uint16_t)(digest.b[0] << 8 | digest.b[1]);
+	if (slot->tag == FL_ANCHOR_SLOT_NONE || component_slot_by_tag(comp, slot->tag) != NULL)
+		return fl_fail(err, FL_E_CONFIG, 0, "slot '%s': choose another letter", slot->name);
+	comp->n_slots++;
+	return FL_OK;
+}
+
+static enum fl_rc read_component(struct config *c, const char *section, struct fl_err *err)
+{
+	struct fl_digest digest;
+	struct component *comp = &c->components[c->n_components];
+	comp->name = strchr(section, '.') + 1;
+	if (!fl_name_valid(comp->name))
+		return fl_fail(err, FL_E_CONFIG, 0, "'%s' is no name", comp->name);
+	enum fl_rc rc = fl_conf_need(c->conf, section, "handler", &comp->handler, err);
+	if (rc == FL_OK && !fl_name_valid(comp->handler))
+		rc = fl_fail(err, FL_E_CONFIG, 0, "handler '%s' is no name", comp->handler);
+	for (char letter = 'a'; letter <= 'z' && rc == FL_OK; letter++) {
+		const char key[] = {'s', 'l', 'o', 't', '.', letter, '\0'};
+		const char *value = fl_conf_get(c->conf, section, key, NULL);
+		if (value != NULL)
+			rc = add_slot(c, comp, letter, value, err);
+	}
+	if (rc == FL_OK)
+		rc = fl_sha256(NULL, 0, comp->name, strlen(comp->name), &digest, err);
+	if (rc != FL_OK)
+		return rc;
+	memcpy(comp->key.b, digest.b, sizeof(comp->key.b));
+	if (config_component_by_key(c, &comp->key) != NULL)
+		return fl_fail(err, FL_E_CONFIG, 0, "the anchor cannot tell it from another one");
+	c->n_components++;
+	return FL_OK;
+}
+
+static enum fl_rc read_components(struct config *c, struct fl_err *err)
+{
+	const char *section;
+	for (size_t i = 0; (section = fl_conf_section(c->conf, "component.", i)) != NULL; i++) {
+		if (i == FL_ANCHOR_COMPONENTS)
+			return fl_fail(err, FL_E_ANCHOR_FULL, 0, "more than %d components",
+				       FL_ANCHOR_COMPONENTS);
+		enum fl_rc rc = read_component(c, section, err);
+		if (rc != FL_OK)
+			return fl_wrap(err, rc, "[%s]", section);
+	}
+	return FL_OK;
+}
+
+enum fl_rc config_load(const char *path, struct config *config, struct fl_err *err)
+{
+	static const char *const sections[] = {"helper", "anchor", "runner", "host", NULL};
+	config->arena = FL_ARENA((size_t)1024 * 1024);
+	config->path = path;
+	enum fl_rc rc = fl_conf_load(path, &config->conf, err);
+	if (rc == FL_OK)
+		rc = read_paths(config, err);
+	if (rc == FL_OK)
+		rc = read_device(config, err);
+	if (rc == FL_OK)
+		rc = read_accounts(config, err);
+	if (rc == FL_OK)
+		rc = read_components(config, err);
+	if (rc != FL_OK)
+		return fl_wrap(err, rc, "configuration");
+	fl_conf_warn_unknown(config->conf, sections);
+	return FL_OK;
+}
+
+void config_free(struct config *config)
+{
+	fl_conf_free(config->conf);
+	fl_arena_free(&config->arena);
+}
+
+const struct component *config_component(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_components; i++) {
+		if (strcmp(config->components[i].name, name) == 0)
+			return &config->components[i];
+	}
+	return NULL;
+}
+
+const struct component *config_component_by_key(const struct config *config,
+						const struct fl_anchor_name *key)
+{
+	for (size_t i = 0; i < config->n_components; i++) {
+		if (memcmp(config->components[i].key.b, key->b, sizeof(key->b)) == 0)
+			return &config->components[i];
+	}
+	return NULL;
+}
+
+const struct slot *component_slot(const struct component *component, const char *name)
+{
+	for (size_t i = 0; i < component->n_slots; i++) {
+		if (strcmp(component->slots[i].name, name) == 0)
+			return &component->slots[i];
+	}
+	return NULL;
+}
+
+const struct slot *component_slot_by_tag(const struct component *component, uint16_t tag)
+{
+	for (size_t i = 0; i < component->n_slots; i++) {
+		if (component->slots[i].tag == tag)
+			return &component->slots[i];
+	}
+	return NULL;
+}
+
+size_t component_index(const struct config *config, const struct component *component)
+{
+	return (size_t)(component - config->components);
+}

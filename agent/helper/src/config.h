@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the root-owned configuration says to the helper (docs/configuration.md). Read once, at the start. */
+#ifndef FAIRLEAD_HELPER_CONFIG_H
+#define FAIRLEAD_HELPER_CONFIG_H
+
+#include <fairlead/anchor/anchor.h>
+#include <fairlead/base/conf.h>
+#include <fairlead/trust/verify.h>
+
+#include <sys/types.h>
+
+#define SLOTS_MAX 16
+
+struct slot {
+	char name[2];
+	const char *path;
+	uint16_t tag; /* in the anchor */
+};
+
+struct component {
+	const char *name;
+	const char *handler;
+	struct fl_anchor_name key; /* in the anchor */
+	struct slot slots[SLOTS_MAX];
+	size_t n_slots;
+};
+
+struct config {
+	struct fl_conf *conf;
+	struct fl_arena arena; /* owns the paths */
+	const char *path;      /* of the file itself: handed on to fairlead-boot */
+	struct fl_device_facts device; /* identity is filled when it is pinned */
+	const char *trust_root;
+	const char *identity_public;
+	const char *anchor_dir;
+	const char *socket;
+	uid_t agent_uid; /* who may connect besides root and our own user */
+	const char *runner, *plugins, *runner_user;
+	bool require_sandbox;
+	const char *boot_program;
+	const char *running_slot, *image_info, *boot_id, *boot_failure, *restart_request;
+	struct component components[FL_ANCHOR_COMPONENTS];
+	size_t n_components;
+};
+
+enum fl_rc config_load(const char *path, struct config *config, struct fl_err *err) FL_CHECKED;
+void config_free(struct config *config);
+
+/* NULL when there is none. */
+const struct component *config_component(const struct config *config, const char *name);
+const struct component *config_component_by_key(const struct config *config,
+						const struct fl_anchor_name *key);
+const struct slot *component_slot(const struct component *component, const char *name);
+const struct slot *component_slot_by_tag(const struct component *component, uint16_t tag);
+size_t component_index(const struct config *config, const struct component *component);
+
+#endif

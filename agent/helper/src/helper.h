@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fairlead-helper: verifies by itself, remembers in its anchor, and only then acts.
+ *
+ * One loop, one agent at a time. Every request is a function of its own that answers with a code; what takes long
+ * (a runner, reading a slot back) is a child process that the loop watches. The order of every act is the same:
+ * change a copy of the anchor, save it, act. A crash at any point is healed by recover.c, which believes what the
+ * machine shows first, then the anchor, and nothing else.
+ */
+#ifndef FAIRLEAD_HELPER_HELPER_H
+#define FAIRLEAD_HELPER_HELPER_H
+
+#include "children.h"
+#include "config.h"
+#include "host.h"
+
+#include <fairlead/anchor/file.h>
+#include <fairlead/base/clock.h>
+#include <fairlead/ipc/codec.h>
+
+#define NONCE_SIZE	 32
+#define NONCES		 2
+#define PROTECTIONS_MAX	 32
+#define RESTART_BUDGET	 3 /* restarts the helper asks for by itself, per job and way */
+
+/* A job as its documents say, read and verified anew for every request. */
+struct work {
+	struct fl_arena arena;
+	int place; /* in the anchor */
+	struct fl_digest job_digest;
+	struct fl_job job;
+	struct fl_digest release_digest;
+	struct fl_envelope release_env;
+	struct fl_release release;
+};
+
+struct request {
+	enum fl_frame_type type;
+	uint32_t id;
+	struct fl_arena arena;
+	void *body; /* the struct of its type */
+	int fds[FL_FRAME_FDS_MAX];
+	size_t n_fds;
+	bool answered; /* or will be, by an event */
+	int reply_fd;  /* sent with the plain reply; -1: none */
+};
+
+struct helper {
+	struct config config;
+	const struct fl_clock *clock;
+	struct fl_anchor_file *file;
+	struct fl_anchor anchor; /* as saved last, but for t_min */
+	struct fl_arena root_arena;
+	struct fl_root root;
+	uint8_t nonces[NONCES][NONCE_SIZE];
+	size_t n_nonces; /* made since the start */
+	uint64_t fleet_s, fleet_at_ms; /* time of the last heartbeat, and when it came; 0: none */
+	struct child children[FL_ANCHOR_COMPONENTS]; /* of the component with that index */
+	int locks[FL_ANCHOR_COMPONENTS]; /* sealed targets, held until the switch; -1: none */
+	char protections[PROTECTIONS_MAX][72]; /* as runners reported */
+	size_t n_protections;
+	int listener, agent; /* sockets */
+	bool greeted;
+	struct fl_buf frame; /* for receiving */
+	bool trial_ended;    /* by the helper itself: the machine is about to go down */
+};
+
+/* --- trust.c --- */
+
+/* Everything the rules of trust want to know, in the arena. */
+enum fl_rc trust_state(struct helper *h, struct fl_arena *arena, const struct fl_digest *open_job,
+		       struct fl_trust_state *ret, struct fl_err *err) FL_CHECKED;
+/* The factory's root or the anchor's, whichever is newer. */
+enum fl_rc trust_load_root(struct helper *h, struct fl_err *err) FL_CHECKED;
+/* Verified next root: kept, saved, in force. */
+enum fl_rc trust_next_root(struct helper *h, const struct fl_envelope *env, struct fl_err *err)
+	FL_CHECKED;
+/* Pins the device key at first sight; the anchor is changed, not saved. */
+void trust_pin_identity(struct helper *h, struct fl_anchor *next);
+/* Seconds since 1970 as the fleet told, 0: unknown; and the lower bound. */
+uint64_t trust_now(const struct helper *h);
+uint64_t trust_t_min(const struct helper *h);
+/* What is known of the committed component; info: of the running system, NULL when on trial or unknown. */
+struct committed {
+	uint64_t release_seq, security_floor;
+	struct fl_digest release; /* zero: unknown */
+	FL_LIST(struct fl_digest) permits_rollback_to;
+};
+void trust_committed(struct helper *h, const struct component *c,
+		     const struct fl_image_info *info, struct fl_arena *arena,
+		     struct committed *ret);
+/* The running system's image-info, if it is the good one; false: on trial, or there is none. */
+bool trust_good_image(struct helper *h, struct fl_arena *arena, struct fl_image_info *ret);
+
+/* --- documents.c --- */
+
+/* Saves the anchor; h->anchor is *next only when that succeeded. */
+enum fl_rc save(struct helper *h, const struct fl_anchor *next, struct fl_err *err) FL_CHECKED;
+/* Document i of a request: its sealed memfd read once. */
+enum fl_rc receive_document(const struct fl_ipc_document *doc, int fd, struct fl_arena *arena,
+			    struct fl_envelope *ret, struct fl_err *err) FL_CHECKED;
+/* FL_E_NOT_OPEN, FL_E_NOT_FOUND; job and release are decoded, not verified. Free with work_free, also on failure. */
+enum fl_rc work_open(struct helper *h, const struct fl_digest *job, struct work *w,
+		     struct fl_err *err) FL_CHECKED;
+/* Signatures, revocation, floors: all of it again. */
+enum fl_rc work_verify(struct helper *h, struct work *w, struct fl_err *err) FL_CHECKED;
+void work_free(struct work *w);
+bool job_names(const struct fl_job *job, const char *component);
+enum fl_rc verify_heartbeat(struct helper *h, const struct fl_envelope *env,
+			    struct fl_heartbeat *ret, struct fl_arena *arena, struct fl_err *err)
+	FL_CHECKED;
+
+/* --- requests: each answers with its code --- */
+
+typedef enum fl_rc handler(struct helper *h, struct request *rq, struct fl_err *err);
+handler on_hello, on_present, on_get_document, on_nonce, on_heartbeat, on_stage, on_stop, on_seal,
+	on_activate, on_restart, on_commit, on_rollback, on_close, on_observe;
+
+/* --- server.c --- */
+
+enum fl_rc server_open(struct helper *h, struct fl_err *err) FL_CHECKED;
+/* Until a signal. */
+enum fl_rc server_run(struct helper *h, struct fl_err *err) FL_CHECKED;
+/* A frame to the agent; without an agent, or when it does not read, it is dropped and so is the connection. */
+void send_agent(struct helper *h, enum fl_frame_type type, uint32_t id, const void *body, int fd);
+void send_reply(struct helper *h, uint32_t id, enum fl_rc rc, const struct fl_err *err, int fd);
+void send_phase(struct helper *h, int place, enum fl_phase phase, enum fl_rc code, const char *text);
+
+/* --- stage.c, seal.c: what children report --- */
+
+void on_child_frame(struct helper *h, struct child *child);
+void on_child_deadline(struct helper *h, struct child *child);
+/* Kills and reaps the child of a component, if any. FL_E_RUNNER_UNKILLABLE. */
+enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err) FL_CHECKED;
+enum fl_rc stop_children_of(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
+void seal_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc,
+		   const struct fl_err *err);
+/* The descriptor of a target, locked against others; flags: O_RDWR or O_RDONLY. Never the running slot. */
+enum fl_rc open_target(struct helper *h, const struct component *c, const struct slot *slot,
+		       int flags, int *ret, struct fl_err *err) FL_CHECKED;
+/* The target the anchor remembers for the component; FL_E_SLOT_RUNNING when it runs meanwhile. */
+enum fl_rc find_target(struct helper *h, const struct component *c, const struct boot_view *view,
+		       const struct slot **ret, struct fl_err *err) FL_CHECKED;
+void release_lock(struct helper *h, size_t component);
+
+/* --- trial.c --- */
+
+/* The trial as the machine shows it. */
+struct trial {
+	int place;	       /* of the job with a switched component; -1: none */
+	enum fl_phase phase;   /* trial, decided or rolling_back */
+	const struct slot *slot; /* its target; NULL when the configuration has lost it */
+	bool runs;	       /* the target is the running slot */
+	struct boot_view view;
+};
+enum fl_rc trial_look(struct helper *h, struct trial *ret, struct fl_err *err) FL_CHECKED;
+/* The same for one job; place -1 when the job has no switched component. */
+enum fl_rc trial_look_at(struct helper *h, int place, struct trial *ret, struct fl_err *err)
+	FL_CHECKED;
+uint64_t trial_left_ms(const struct helper *h);
+/* Is a job in phase trial whose target runs? Reads only the host's file. */
+bool trial_is_running(struct helper *h, int *place);
+/* Phase rolling_back, fallback; a restart when the target runs. */
+enum fl_rc trial_roll_back(struct helper *h, int place, struct trial *t, struct fl_err *err)
+	FL_CHECKED;
+/* From the decision on: good, floors, closed. Repeatable. */
+enum fl_rc trial_finish(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
+/* At the deadline: back, by ourselves. */
+void trial_expire(struct helper *h);
+/* One more restart for the job, within its budget. */
+enum fl_rc trial_restart(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
+
+/* --- report.c --- */
+
+/* "seal: advisory", "runner: seccomp", …: what is in force and what is not. */
+size_t list_protections(const struct helper *h, const char **names, size_t max);
+
+/* --- recover.c --- */
+
+/* After any start: the machine first, then the anchor. */
+enum fl_rc recover(struct helper *h, struct fl_err *err) FL_CHECKED;
+
+/* --- seal_check.c: the re-exec'd child --- */
+int seal_check_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host.h"
+
+#include <fairlead/base/file.h>
+#include <fairlead/trust/digest.h>
+
+#include <string.h>
+
+#define IMAGE_INFO_MAX ((size_t)4096)
+
+void host_read_line(const char *path, char *out, size_t size)
+{
+	struct fl_err err;
+	struct fl_buf text = FL_BUF((size_t)4096);
+	out[0] = '\0';
+	if (path != NULL && fl_file_read(path, &text, &err) == FL_OK) {
+		size_t len = strcspn(fl_buf_str(&text), "\n");
+		len = len < size - 1 ? len : size - 1;
+		memcpy(out, fl_buf_str(&text), len);
+		out[len] = '\0';
+	}
+	fl_buf_free(&text);
+}
+
+enum fl_rc host_image_info(const struct config *config, struct fl_arena *arena,
+			   struct fl_image_info *ret, struct fl_err *err)
+{
+	struct fl_buf text = FL_BUF(IMAGE_INFO_MAX);
+	enum fl_rc rc = fl_file_read(config->image_info, &text, err);
+	if (rc == FL_OK)
+		rc = fl_image_info_decode((struct fl_bytes){text.data, text.len}, arena, ret, err);
+	fl_buf_free(&text);
+	return rc == FL_OK ? rc : fl_wrap(err, FL_E_IMAGE_INFO, "running system");
+}
+
+enum fl_rc host_boot(const struct config *config, struct fl_anchor_name *ret, struct fl_err *err)
+{
+	char id[FL_NAME_MAX + 1];
+	struct fl_digest digest;
+	host_read_line(config->boot_id, id, sizeof(id));
+	enum fl_rc rc = fl_sha256(NULL, 0, id, strlen(id), &digest, err);
+	if (rc == FL_OK)
+		memcpy(ret->b, digest.b, sizeof(ret->b));
+	return rc;
+}
+
+enum fl_rc host_request_restart(const struct config *config, struct fl_err *err)
+{
+	static const char text[] = "fairlead-helper\n";
+	return fl_file_replace(config->restart_request, text, sizeof(text) - 1, 0644, err);
+}

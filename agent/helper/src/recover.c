@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * After any start. The machine is believed first (which slot runs, what boot decided, which boot this is), then the
+ * anchor; a job is where these two put it:
+ *
+ *   anchor        target runs        the old slot runs
+ *   sealed        –                  staging: the lock on the slot went with the old process
+ *   trial         on trial: the      another boot than the switch's: the trial failed, rolling_back
+ *                 deadline goes on   the same boot: not restarted yet; the switch is set again if it never was
+ *   decided       finish             fallback, trial, restart: forward, within the budget
+ *   rolling_back  fallback, restart  fallback; the agent closes the job
+ */
+#include "helper.h"
+
+#include <fairlead/base/log.h>
+
+#include <string.h>
+
+static enum fl_rc unseal(struct helper *h, struct fl_err *err)
+{
+	struct fl_anchor next = h->anchor;
+	bool changed = false;
+	enum fl_rc rc = FL_OK;
+	for (size_t i = 0; i < next.n_components && rc == FL_OK; i++) {
+		const struct fl_anchor_component *c = &next.components[i];
+		if (!c->held || c->phase != FL_PHASE_SEALED)
+			continue;
+		rc = fl_anchor_set_phase(&next, c->job, c->name, FL_PHASE_STAGING, err);
+		changed = true;
+	}
+	return rc == FL_OK && changed ? save(h, &next, err) : rc;
+}
+
+static enum fl_rc start_trial(struct helper *h, struct fl_anchor_name boot, struct fl_err *err)
+{
+	struct fl_anchor next = h->anchor;
+	if (!fl_anchor_run_trial(&next, boot, fl_clock_boot_ms(h->clock)))
+		return FL_OK;
+	return save(h, &next, err);
+}
+
+/* The switch was never made: the slot is still withdrawn, as staging left it. */
+static bool never_switched(const struct trial *t)
+{
+	return t->slot != NULL && strcmp(t->view.trial, t->slot->name) != 0 &&
+	       boot_is_withdrawn(&t->view, t->slot->name);
+}
+
+static enum fl_rc switch_again(struct helper *h, const struct trial *t, struct fl_anchor_name boot,
+			       struct fl_err *err)
+{
+	struct fl_anchor next = h->anchor;
+	fl_anchor_begin_trial(&next, next.deadline_s, boot);
+	enum fl_rc rc = save(h, &next, err);
+	return rc == FL_OK ? boot_run(&h->config, "trial", t->slot->name, err) : rc;
+}
+
+static enum fl_rc trial_failed(struct helper *h, struct trial *t, struct fl_err *err)
+{
+	char why[256];
+	host_read_line(h->config.boot_failure, why, sizeof(why));
+	fl_log(FL_LOG_ERROR, "the trial failed, slot '%s' runs: %s", t->view.running,
+	       why[0] == '\0' ? "no reason known" : why);
+	return trial_roll_back(h, t->place, t, err);
+}
+
+static enum fl_rc recover_trial(struct helper *h, struct trial *t, struct fl_err *err)
+{
+	struct fl_anchor_name boot;
+	enum fl_rc rc = host_boot(&h->config, &boot, err);
+	if (rc != FL_OK)
+		return rc;
+	if (t->runs)
+		return start_trial(h, boot, err);
+	if (never_switched(t))
+		return switch_again(h, t, boot, err);
+	return fl_anchor_same_boot(&h->anchor, boot) ? FL_OK : trial_failed(h, t, err);
+}
+
+/* A trial's tries are used up: only a new decision boots the slot again. */
+static enum fl_rc recover_decided(struct helper *h, struct trial *t, struct fl_err *err)
+{
+	if (t->runs)
+		return trial_finish(h, t->place, err);
+	if (t->slot == NULL)
+		return fl_fail(err, FL_E_CONFIG, 0, "the configuration has lost the target");
+	enum fl_rc rc = boot_run(&h->config, "fallback", NULL, err);
+	if (rc == FL_OK)
+		rc = boot_run(&h->config, "trial", t->slot->name, err);
+	return rc == FL_OK ? trial_restart(h, t->place, err) : rc;
+}
+
+static enum fl_rc recover_job(struct helper *h, int place, struct fl_err *err)
+{
+	struct trial t;
+	enum fl_rc rc = trial_look_at(h, place, &t, err);
+	if (rc != FL_OK || t.place < 0)
+		return rc;
+	fl_log(FL_LOG_NOTICE, "open job in phase %s, slot '%s' runs", fl_phase_name(t.phase),
+	       t.view.running);
+	switch (t.phase) {
+	case FL_PHASE_TRIAL:
+		return recover_trial(h, &t, err);
+	case FL_PHASE_DECIDED:
+		return recover_decided(h, &t, err);
+	case FL_PHASE_ROLLING_BACK:
+		return trial_roll_back(h, place, &t, err);
+	case FL_PHASE_IDLE:
+	case FL_PHASE_STAGING:
+	case FL_PHASE_SEALED:
+		break;
+	}
+	return FL_OK;
+}
+
+/* One job that cannot be healed now does not keep the helper from serving: what it is stays visible. */
+enum fl_rc recover(struct helper *h, struct fl_err *err)
+{
+	enum fl_rc rc = unseal(h, err);
+	for (int place = 0; place < FL_ANCHOR_JOBS && rc == FL_OK; place++) {
+		struct fl_err why;
+		if (!fl_anchor_id_is_zero(&h->anchor.jobs[place].job) &&
+		    recover_job(h, place, &why) != FL_OK)
+			fl_log_err(FL_LOG_ERROR, &why, "recover a job");
+	}
+	return rc;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A switched job: what the machine shows of it, its way back, its way forward, and its deadline. */
+#include "helper.h"
+
+#include <fairlead/base/log.h>
+
+#include <string.h>
+
+/* A component of the job that is switched; NULL: none. */
+static const struct fl_anchor_component *switched(const struct fl_anchor *a, int place)
+{
+	for (size_t i = 0; i < a->n_components; i++) {
+		const struct fl_anchor_component *c = &a->components[i];
+		if (c->held && c->job == place && c->phase >= FL_PHASE_TRIAL)
+			return c;
+	}
+	return NULL;
+}
+
+static const struct slot *target_of(const struct helper *h, const struct fl_anchor_component *known)
+{
+	const struct component *c = config_component_by_key(&h->config, &known->name);
+	return c == NULL ? NULL : component_slot_by_tag(c, known->slot);
+}
+
+enum fl_rc trial_look_at(struct helper *h, int place, struct trial *ret, struct fl_err *err)
+{
+	struct trial t = {.place = -1, .phase = fl_anchor_job_phase(&h->anchor, place)};
+	const struct fl_anchor_component *known = switched(&h->anchor, place);
+	enum fl_rc rc = known == NULL ? FL_OK : boot_observe(&h->config, &t.view, err);
+	if (rc != FL_OK)
+		return rc;
+	if (known != NULL) {
+		t.place = place;
+		t.slot = target_of(h, known);
+		t.runs = t.slot != NULL && strcmp(t.slot->name, t.view.running) == 0;
+	}
+	*ret = t;
+	return FL_OK;
+}
+
+enum fl_rc trial_look(struct helper *h, struct trial *ret, struct fl_err *err)
+{
+	int place = 0;
+	while (place < FL_ANCHOR_JOBS && switched(&h->anchor, place) == NULL)
+		place++;
+	return trial_look_at(h, place, ret, err);
+}
+
+bool trial_is_running(struct helper *h, int *place)
+{
+	char running[FL_NAME_MAX + 1];
+	host_read_line(h->config.running_slot, running, sizeof(running));
+	for (*place = 0; *place < FL_ANCHOR_JOBS; (*place)++) {
+		const struct fl_anchor_component *known = switched(&h->anchor, *place);
+		const struct slot *slot = known == NULL ? NULL : target_of(h, known);
+		if (slot != NULL && strcmp(slot->name, running) == 0)
+			return true;
+	}
+	return false;
+}
+
+uint64_t trial_left_ms(const struct helper *h)
+{
+	const uint64_t now = fl_clock_boot_ms(h->clock);
+	const uint64_t end = h->anchor.trial_start_ms + (uint64_t)h->anchor.deadline_s * 1000;
+	return h->anchor.trial_start_ms == 0 || now >= end ? 0 : end - now;
+}
+
+/* --- back --- */
+
+static enum fl_rc enter_rolling_back(struct helper *h, int place, struct fl_err *err)
+{
+	struct fl_anchor next = h->anchor;
+	enum fl_rc rc = FL_OK;
+	for (size_t i = 0; i < next.n_components && rc == FL_OK; i++) {
+		const struct fl_anchor_component *c = &next.components[i];
+		if (c->held && c->job == place && c->phase >= FL_PHASE_TRIAL)
+			rc = fl_anchor_set_phase(&next, place, c->name, FL_PHASE_ROLLING_BACK, err);
+	}
+	if (rc == FL_OK && fl_anchor_job_phase(&h->anchor, place) != FL_PHASE_ROLLING_BACK) {
+		next.jobs[place].tries = 0;
+		rc = save(h, &next, err);
+	}
+	return rc;
+}
+
+enum fl_rc trial_roll_back(struct helper *h, int place, struct trial *t, struct fl_err *err)
+{
+	enum fl_rc rc = enter_rolling_back(h, place, err);
+	if (rc == FL_OK)
+		rc = boot_run(&h->config, "fallback", NULL, err);
+	if (rc == FL_OK && t->runs)
+		rc = trial_restart(h, place, err);
+	return rc;
+}
+
+enum fl_rc trial_restart(struct helper *h, int place, struct fl_err *err)
+{
+	struct fl_anchor next = h->anchor;
+	if (next.jobs[place].tries >= RESTART_BUDGET)
+		return fl_fail(err, FL_E_BUDGET, 0, "%d restarts did not help", RESTART_BUDGET);
+	next.jobs[place].tries++;
+	enum fl_rc rc = save(h, &next, err);
+	return rc == FL_OK ? host_request_restart(&h->config, err) : rc;
+}
+
+void trial_expire(struct helper *h)
+{
+	struct fl_err err = {0};
+	struct trial t;
+	static const char text[] = "no commit before the deadline of the trial";
+	h->trial_ended = true;
+	enum fl_rc rc = trial_look(h, &t, &err);
+	if (rc == FL_OK && (t.place < 0 || t.phase != FL_PHASE_TRIAL || !t.runs))
+		return;
+	fl_log(FL_LOG_ERROR, "%s", text);
+	if (rc == FL_OK)
+		rc = trial_roll_back(h, t.place, &t, &err);
+	if (rc != FL_OK) {
+		fl_log_err(FL_LOG_ERROR, &err, "fall back at the deadline");
+		/* The trial's tries are used up: a restart alone leads back. */
+		if (host_request_restart(&h->config, &err) != FL_OK)
+			fl_log_err(FL_LOG_ERROR, &err, "restart");
+		return;
+	}
+	send_phase(h, t.place, FL_PHASE_ROLLING_BACK, FL_E_TRIAL_DEADLINE, text);
+}
+
+/* --- forward: nothing from here on may depend on a document that could be lost --- */
+
+static uint64_t root_floor(const struct helper *h, const char *component)
+{
+	uint64_t floor = 0;
+	for (size_t i = 0; i < h->root.floors.n; i++) {
+		const struct fl_floor *f = &h->root.floors.items[i];
+		if (strcmp(f->product, h->config.device.product) == 0 &&
+		    strcmp(f->component, component) == 0 && f->min_security_version > floor)
+			floor = f->min_security_version;
+	}
+	return floor;
+}
+
+/* By the release; by the running image's own word when the release's document is lost. */
+static void new_facts(struct helper *h, const struct work *w, const struct component *c,
+		      struct fl_arena *arena, struct fl_anchor_facts *ret)
+{
+	struct fl_err err;
+	struct fl_image_info info;
+	const struct fl_component *signed_by =
+		w == NULL ? NULL : fl_release_component(&w->release, c->name);
+	if (signed_by != NULL) {
+		ret->release_seq = signed_by->release_seq;
+		ret->security_floor = signed_by->security_version;
+	} else if (host_image_info(&h->config, arena, &info, &err) == FL_OK &&
+		   strcmp(info.component, c->name) == 0) {
+		ret->release_seq = info.release_seq;
+		ret->security_floor = info.security_version;
+	}
+	const uint64_t floor = root_floor(h, c->name);
+	if (floor > ret->security_floor)
+		ret->security_floor = floor;
+}
+
+/* The floor rises with this commit: no other slot of the component may boot again. */
+static enum fl_rc withdraw_others(struct helper *h, const struct component *c,
+				  const struct trial *t, struct fl_err *err)
+{
+	enum fl_rc rc = FL_OK;
+	for (size_t i = 0; i < c->n_slots && rc == FL_OK; i++) {
+		if (strcmp(c->slots[i].name, t->view.running) != 0)
+			rc = boot_run(&h->config, "withdraw", c->slots[i].name, err);
+	}
+	return rc;
+}
+
+static enum fl_rc commit_components(struct helper *h, int place, const struct work *w,
+				    const struct trial *t, struct fl_err *err)
+{
+	struct fl_anchor next = h->anchor;
+	struct fl_arena arena = FL_ARENA((size_t)64 * 1024);
+	enum fl_rc rc = FL_OK;
+	for (size_t i = 0; i < h->anchor.n_components && rc == FL_OK; i++) {
+		const struct fl_anchor_component *known = &h->anchor.components[i];
+		const struct component *c = config_component_by_key(&h->config, &known->name);
+		struct fl_anchor_facts facts = {.release_seq = known->release_seq,
+						.security_floor = known->security_floor};
+		if (!known->held || known->job != place)
+			continue;
+		if (c != NULL)
+			new_facts(h, w, c, &arena, &facts);
+		memcpy(facts.release.b, h->anchor.jobs[place].release.b,
+		       sizeof(struct fl_anchor_id));
+		if (c != NULL && facts.security_floor > known->security_floor)
+			rc = withdraw_others(h, c, t, err);
+		if (rc == FL_OK)
+			rc = fl_anchor_commit(&next, place, known->name, &facts, err);
+	}
+	if (rc == FL_OK && w != NULL)
+		fl_anchor_raise_time(&next, w->release.created, h->root.expires);
+	if (rc == FL_OK)
+		rc = fl_anchor_close_job(&next, place, err);
+	fl_arena_free(&arena);
+	return rc == FL_OK ? save(h, &next, err) : rc;
+}
+
+enum fl_rc trial_finish(struct helper *h, int place, struct fl_err *err)
+{
+	struct fl_err why;
+	struct fl_digest digest;
+	struct trial t;
+	struct work w = {0};
+	struct fl_envelope env;
+	struct fl_arena arena = FL_ARENA((size_t)1 << 20);
+	bool whole = fl_anchor_fetch(h->file, &h->anchor.jobs[place].job, &arena, &env, &digest,
+				     &why) == FL_OK &&
+		     work_open(h, &digest, &w, &why) == FL_OK;
+	fl_arena_free(&arena);
+	enum fl_rc rc = trial_look_at(h, place, &t, err);
+	if (rc == FL_OK && !t.runs)
+		rc = fl_fail(err, FL_E_BOOT_SWITCH, 0, "decided, but the target does not run");
+	if (rc == FL_OK)
+		rc = boot_run(&h->config, "good", NULL, err);
+	if (rc == FL_OK)
+		rc = commit_components(h, place, whole ? &w : NULL, &t, err);
+	if (rc == FL_OK)
+		fl_log(FL_LOG_NOTICE, "committed: slot '%s' is good", t.view.running);
+	work_free(&w);
+	return rc;
+}
