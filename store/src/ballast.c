@@ -13,7 +13,7 @@
 
 #define SIZE	     ((size_t)64 * 1024)
 #define ROOM	     (4 * SIZE)
-#define WAIT_CHANGES 64 /* after a try that failed: each costs flash */
+#define WAIT_CHANGES 8 /* after a try that failed: each costs flash */
 
 static bool has_room(const char *dir)
 {

@@ -5,9 +5,13 @@
  */
 #include "db.h"
 
+#include <fairlead/base/file.h>
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #define FORMAT 1 /* PRAGMA user_version */
 
@@ -62,7 +66,20 @@ static enum fl_rc io_failure(int result, int sys_errno)
 	return rc == FL_E_NO_SPACE ? rc : FL_E_IO;
 }
 
-static enum fl_rc failure(int result, int sys_errno)
+/* SQLite tries to open a file read-only when making it failed, and that error hides the first. */
+static enum fl_rc open_failure(sqlite3 *sql, int sys_errno)
+{
+	struct statvfs fs;
+	const char *path = sql == NULL ? NULL : sqlite3_db_filename(sql, "main");
+	enum fl_rc rc = sys_errno == 0 ? FL_E_IO : fl_rc_from_errno(sys_errno);
+	if (rc != FL_E_NOT_FOUND)
+		return rc;
+	bool full = path != NULL && statvfs(path, &fs) == 0 &&
+		    (fs.f_bavail < 16 || (fs.f_files != 0 && fs.f_favail == 0));
+	return full ? FL_E_NO_SPACE : FL_E_IO;
+}
+
+static enum fl_rc failure(sqlite3 *sql, int result, int sys_errno)
 {
 	switch (result & 0xff) {
 	case SQLITE_FULL:
@@ -72,7 +89,7 @@ static enum fl_rc failure(int result, int sys_errno)
 	case SQLITE_IOERR:
 		return io_failure(result, sys_errno);
 	case SQLITE_CANTOPEN:
-		return sys_errno == 0 ? FL_E_IO : fl_rc_from_errno(sys_errno);
+		return open_failure(sql, sys_errno);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return FL_E_CORRUPT;
@@ -92,7 +109,7 @@ static enum fl_rc failure(int result, int sys_errno)
 enum fl_rc store_fail(sqlite3 *sql, int result, const char *what, struct fl_err *err)
 {
 	int sys_errno = sql == NULL ? 0 : sqlite3_system_errno(sql);
-	return fl_fail(err, failure(result, sys_errno), 0, "%s: %s (%d)", what,
+	return fl_fail(err, failure(sql, result, sys_errno), 0, "%s: %s (%d)", what,
 		       sql == NULL ? sqlite3_errstr(result) : sqlite3_errmsg(sql), result);
 }
 
@@ -165,6 +182,28 @@ static enum fl_rc create_schema(struct fl_store *store, struct fl_err *err)
 }
 _Static_assert(FORMAT == 1, "create_schema writes the number");
 
+/*
+ * A new database is born with 64 free pages, written once and freed: on a full disk there is room
+ * for the rows of jobs and for reports. Row 0 belongs to no job; a power cut may leave it to the
+ * next opening.
+ */
+static enum fl_rc make_free_pages(struct fl_store *store, bool created, struct fl_err *err)
+{
+	if (created)
+		(void)!store_exec(store, "INSERT INTO document VALUES(0, x'', zeroblob(65536), 0)",
+				  NULL);
+	return store_exec(store, "DELETE FROM document WHERE id = 0", err);
+}
+
+static enum fl_rc count_pages(struct fl_store *store, struct fl_err *err)
+{
+	char pages[64];
+	enum fl_rc rc = ask(store, "PRAGMA page_count", pages, err);
+	if (rc == FL_OK)
+		store->pages = strtoull(pages, NULL, 10);
+	return rc;
+}
+
 /* Exactly our objects, each with exactly our text: a flipped bit in a declaration would change what
  * is stored. */
 static enum fl_rc check_schema(struct fl_store *store, struct fl_err *err)
@@ -231,17 +270,33 @@ static enum fl_rc prepare(struct fl_store *store, struct fl_err *err)
 	return FL_OK;
 }
 
+/* A new database is ours alone to read (its log takes over the mode), and no symbolic link leads
+ * elsewhere. */
+static enum fl_rc open_fd(struct fl_store *store, struct fl_err *err)
+{
+	store->fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int e = errno;
+	return store->fd < 0 ? fl_fail(err, fl_rc_from_errno(e), e, "open") : FL_OK;
+}
+
 static enum fl_rc open_and_check(struct fl_store *store, bool *created, struct fl_err *err)
 {
+	enum fl_rc rc = open_fd(store, err);
+	if (rc != FL_OK)
+		return rc;
 	int result = sqlite3_open_v2(store->path, &store->sql,
 				     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
 					     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 				     NULL);
 	if (result != SQLITE_OK)
 		return store_fail(store->sql, result, "open", err);
-	enum fl_rc rc = configure(store, err);
+	rc = configure(store, err);
 	if (rc == FL_OK)
 		rc = check_content(store, created, err);
+	if (rc == FL_OK)
+		rc = make_free_pages(store, *created, err);
+	if (rc == FL_OK)
+		rc = count_pages(store, err);
 	if (rc == FL_OK)
 		rc = prepare(store, err);
 	/* Our own SQL is right; where SQLite says otherwise, the file is wrong. */
@@ -254,7 +309,8 @@ static enum fl_rc try_open(struct fl_store *store, bool *created, bool *unreadab
 {
 	*created = false;
 	enum fl_rc rc = open_and_check(store, created, err);
-	*unreadable = rc == FL_E_IO && sqlite3_extended_errcode(store->sql) == SQLITE_IOERR_READ;
+	*unreadable = rc == FL_E_IO && store->sql != NULL &&
+		      sqlite3_extended_errcode(store->sql) == SQLITE_IOERR_READ;
 	if (rc == FL_OK)
 		return rc;
 	/* A damaged write-ahead log must not be carried over into the database by closing it. */
@@ -281,4 +337,6 @@ void store_db_close(struct fl_store *store)
 	}
 	(void)sqlite3_close(store->sql);
 	store->sql = NULL;
+	/* After SQLite: closing any descriptor of a file drops the process's locks on it. */
+	fl_close(&store->fd);
 }

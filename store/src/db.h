@@ -8,6 +8,8 @@
 #include <limits.h>
 #include <sqlite3.h>
 
+#define STORE_PAGE_SIZE 1024
+
 enum store_stmt {
 #define STATEMENT(name, sql) STORE_##name,
 #include "statements.def"
@@ -18,6 +20,8 @@ enum store_stmt {
 struct fl_store {
 	sqlite3 *sql;
 	sqlite3_stmt *statements[STORE_N_STATEMENTS];
+	int fd; /* of state.db, to reserve room; it stays open as long as sql, see query.c */
+	uint64_t pages;	       /* of the database, as committed */
 	bool ballast;	       /* the file stands */
 	unsigned ballast_wait; /* changes until it is tried again */
 	char dir[PATH_MAX];

@@ -10,10 +10,13 @@ static uint64_t row_sum(uint64_t seq, uint64_t final, struct fl_bytes envelope)
 	return store_sum_bytes(sum, envelope.data, envelope.len);
 }
 
+#define SHED 4 /* reports dropped for one that finds no room */
+
 struct report {
 	uint64_t seq;
 	uint64_t final;
 	struct fl_bytes envelope;
+	bool shed;
 };
 
 /* The columns from `first` on are final, envelope, sum. */
@@ -51,6 +54,14 @@ static enum fl_rc put(struct fl_store *store, const struct report *r, struct fl_
 	return store_run(&q, err);
 }
 
+static enum fl_rc shed(struct fl_store *store, const struct report *r, struct fl_err *err)
+{
+	STORE_QUERY(q, store, STORE_OUTBOX_SHED);
+	store_bind_u64(&q, r->seq);
+	store_bind_u64(&q, SHED);
+	return store_run(&q, err);
+}
+
 static enum fl_rc add(struct fl_store *store, void *arg, struct fl_err *err)
 {
 	const struct report *r = arg;
@@ -58,7 +69,10 @@ static enum fl_rc add(struct fl_store *store, void *arg, struct fl_err *err)
 	enum fl_rc rc = stored_already(store, r, &same, err);
 	if (rc != FL_OK || same)
 		return rc;
-	rc = put(store, r, err);
+	if (r->shed)
+		rc = shed(store, r, err);
+	if (rc == FL_OK)
+		rc = put(store, r, err);
 	if (rc != FL_OK)
 		return rc;
 	STORE_QUERY(trim, store, STORE_OUTBOX_TRIM);
@@ -70,13 +84,17 @@ enum fl_rc fl_store_outbox_add(struct fl_store *store, uint64_t report_seq, bool
 			       const char *envelope, struct fl_err *err)
 {
 	size_t len = strnlen(envelope, FL_STORE_REPORT_MAX + 1);
-	struct report r = {report_seq, final, {(const uint8_t *)envelope, len}};
+	struct report r = {report_seq, final, {(const uint8_t *)envelope, len}, false};
 	if (len > FL_STORE_REPORT_MAX)
 		return fl_fail(err, FL_E_TOO_LARGE, 0, "save report: over %zu bytes",
 			       FL_STORE_REPORT_MAX);
 	if (report_seq > INT64_MAX)
 		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "save report: report_seq");
 	enum fl_rc rc = store_change(store, add, &r, err);
+	if (rc == FL_E_NO_SPACE) {
+		r.shed = true;
+		rc = store_change(store, add, &r, err);
+	}
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "save report");
 }
 

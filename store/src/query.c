@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "db.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
 struct query store_query(struct fl_store *store, enum store_stmt which)
 {
 	struct query q = {store, store->statements[which], 0, SQLITE_OK};
@@ -71,17 +74,49 @@ static enum fl_rc run(struct fl_store *store, enum store_stmt which, struct fl_e
 	return store_run(&q, err);
 }
 
+/*
+ * A transaction that makes the database larger reserves the room in its file before it commits.
+ * Otherwise the commit could find room in the log, the checkpoint none in the database, and the log
+ * would have to grow for ever.
+ */
+static enum fl_rc reserve(struct fl_store *store, uint64_t *pages, struct fl_err *err)
+{
+	bool row = false;
+	STORE_QUERY(q, store, STORE_PAGE_COUNT);
+	enum fl_rc rc = store_step(&q, &row, err);
+	if (rc != FL_OK)
+		return rc;
+	(void)store_column_u64(&q, 0, pages);
+	if (*pages <= store->pages)
+		return FL_OK;
+	if (!store->ballast)
+		return fl_fail(err, FL_E_NO_SPACE, 0, "what is left is for what must be written");
+	if (fallocate(store->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(*pages * STORE_PAGE_SIZE)) == 0)
+		return FL_OK;
+	/* A file system without fallocate gives no promise. */
+	int e = errno;
+	bool matters = e == ENOSPC || e == EDQUOT || e == EIO;
+	return matters ? fl_fail(err, fl_rc_from_errno(e), e, "reserve room") : FL_OK;
+}
+
 static enum fl_rc attempt(struct fl_store *store, store_change_fn *change, void *arg,
 			  struct fl_err *err)
 {
+	uint64_t pages = store->pages;
 	enum fl_rc rc = run(store, STORE_BEGIN, err);
 	if (rc == FL_OK)
 		rc = change(store, arg, err);
 	if (rc == FL_OK)
+		rc = reserve(store, &pages, err);
+	if (rc == FL_OK)
 		rc = run(store, STORE_COMMIT, err);
-	/* Some errors end the transaction by themselves; and what a failed ROLLBACK leaves, the
-	 * next BEGIN reports. */
-	if (rc != FL_OK && sqlite3_get_autocommit(store->sql) == 0)
+	if (rc == FL_OK) {
+		store->pages = pages;
+		return FL_OK;
+	}
+	/* Some errors end the transaction by themselves; what a failed ROLLBACK leaves, BEGIN
+	 * reports. */
+	if (sqlite3_get_autocommit(store->sql) == 0)
 		(void)run(store, STORE_ROLLBACK, NULL);
 	return rc;
 }
@@ -89,13 +124,12 @@ static enum fl_rc attempt(struct fl_store *store, store_change_fn *change, void 
 enum fl_rc store_change(struct fl_store *store, store_change_fn *change, void *arg,
 			struct fl_err *err)
 {
+	store_ballast_make(store, true);
 	enum fl_rc rc = attempt(store, change, arg, err);
 	if (rc == FL_E_NO_SPACE && store_ballast_release(store)) {
 		rc = attempt(store, change, arg, err);
 		if (rc != FL_OK)
 			store_ballast_make(store, false);
-	} else if (rc == FL_OK) {
-		store_ballast_make(store, true);
 	}
 	return rc;
 }

@@ -78,30 +78,15 @@ static enum fl_rc clear_strays(const struct fl_store *store, bool *existed, stru
 	return rc == FL_OK ? move_away(store, "state.db-journal", NULL, err) : rc;
 }
 
-/* A new database is ours alone to read; its log takes over the mode. */
-static enum fl_rc open_files(struct fl_store *store, bool existed, bool *created,
-			     struct fl_err *err)
-{
-	if (!existed) {
-		int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0)
-			return fail_errno(err, store->path);
-		/* Before SQLite opens it: closing any descriptor of a file drops the process's
-		 * locks on it. */
-		fl_close(&fd);
-	}
-	return store_db_open(store, created, err);
-}
-
 static enum fl_rc open_once(struct fl_store *store, bool *emptied, struct fl_err *err)
 {
 	bool existed = false;
 	bool created = false;
 	enum fl_rc rc = clear_strays(store, &existed, err);
 	if (rc == FL_OK)
-		rc = open_files(store, existed, &created, err);
+		rc = store_db_open(store, &created, err);
 	if (rc == FL_E_NO_SPACE && store_ballast_release(store))
-		rc = open_files(store, existed, &created, err);
+		rc = store_db_open(store, &created, err);
 	if (rc == FL_OK && created)
 		rc = sync_dir(store->dir, err);
 	*emptied = created && existed;
@@ -152,6 +137,7 @@ enum fl_rc fl_store_open(const char *dir, struct fl_store **ret, bool *rebuilt, 
 	struct fl_store *store = calloc(1, sizeof(*store));
 	if (store == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "open the store");
+	store->fd = -1;
 	enum fl_rc rc = start(store, dir, &anew, e);
 	if (rc != FL_OK) {
 		fl_store_close(store);

@@ -31,13 +31,28 @@ static uint64_t size_of_fd(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 }
 
-/* What removing this name gives back. */
-static uint64_t size_of_path(const char *path)
+/* The plan "space" counts what files occupy. Holes are not seen: a file is taken to be full up to
+ * that. */
+static uint64_t room_of_fd(int fd)
 {
 	struct stat st;
-	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1
-		       ? (uint64_t)st.st_size
-		       : 0;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+/* What it takes to make the file reach `end`, in pages. */
+static uint64_t growth_to(int fd, uint64_t end)
+{
+	uint64_t room = room_of_fd(fd);
+	uint64_t pages = (end + 4095) / 4096 * 4096;
+	return end > room ? pages - room : 0;
+}
+
+/* What removing this name gives back. */
+static uint64_t room_of_path(const char *path)
+{
+	struct stat st;
+	bool last = lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
+	return last ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
 /* ---- writes ---- */
@@ -61,7 +76,7 @@ static ssize_t shim_write(int fd, const void *data, size_t len, off_t offset)
 	call.offset = at < 0 ? 0 : (uint64_t)at;
 	call.data = data;
 	call.len = len;
-	call.growth = call.offset + len > size ? call.offset + len - size : 0;
+	call.growth = growth_to(fd, call.offset + len);
 	enum shim_verdict verdict = shim_ask(&call);
 	if (verdict == SHIM_FAIL)
 		return -1;
@@ -126,15 +141,15 @@ API ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t offset)
 
 /* ---- lengths ---- */
 
-static int shim_resize(int fd, enum flshim_op op, uint64_t length, struct shim_call *call)
+/* `length`: the new one; `growth`: the room it takes. */
+static int shim_resize(enum flshim_op op, uint64_t length, uint64_t growth, struct shim_call *call)
 {
-	uint64_t size = size_of_fd(fd);
 	call->op = op;
 	call->path2[0] = '\0';
 	call->offset = length;
 	call->data = NULL;
 	call->len = 0;
-	call->growth = length > size ? length - size : 0;
+	call->growth = growth;
 	return shim_ask(call) == SHIM_FAIL ? -1 : 0;
 }
 
@@ -143,12 +158,13 @@ API int ftruncate(int fd, off_t length)
 	struct shim_call call;
 	if (!shim_watches_fd(fd, &call))
 		return REAL(ftruncate)(fd, length);
-	uint64_t size = size_of_fd(fd);
-	if (shim_resize(fd, FLSHIM_TRUNCATE, (uint64_t)length, &call) != 0)
+	uint64_t before = room_of_fd(fd);
+	if (shim_resize(FLSHIM_TRUNCATE, (uint64_t)length, 0, &call) != 0)
 		return -1;
 	int rc = REAL(ftruncate)(fd, length);
+	uint64_t after = room_of_fd(fd);
 	if (rc == 0)
-		shim_done(&call, size > (uint64_t)length ? size - (uint64_t)length : 0);
+		shim_done(&call, before > after ? before - after : 0);
 	return rc;
 }
 
@@ -157,21 +173,21 @@ API int ftruncate64(int fd, off64_t length)
 	return ftruncate(fd, (off_t)length);
 }
 
-static bool grows(int fd, int mode, off_t offset, off_t len, uint64_t *length)
+static uint64_t length_after(int fd, int mode, off_t offset, off_t len)
 {
 	uint64_t size = size_of_fd(fd);
 	uint64_t end = (uint64_t)offset + (uint64_t)len;
-	*length = (mode & FALLOC_FL_KEEP_SIZE) == 0 && end > size ? end : size;
-	return true;
+	return (mode & FALLOC_FL_KEEP_SIZE) == 0 && end > size ? end : size;
 }
 
 API int fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	struct shim_call call;
-	uint64_t length = 0;
-	if (!shim_watches_fd(fd, &call) || !grows(fd, mode, offset, len, &length))
+	if (!shim_watches_fd(fd, &call))
 		return REAL(fallocate)(fd, mode, offset, len);
-	if (shim_resize(fd, FLSHIM_ALLOCATE, length, &call) != 0)
+	uint64_t length = length_after(fd, mode, offset, len);
+	if (shim_resize(FLSHIM_ALLOCATE, length, growth_to(fd, (uint64_t)(offset + len)), &call) !=
+	    0)
 		return -1;
 	int rc = REAL(fallocate)(fd, mode, offset, len);
 	if (rc == 0)
@@ -187,10 +203,11 @@ API int fallocate64(int fd, int mode, off64_t offset, off64_t len)
 API int posix_fallocate(int fd, off_t offset, off_t len)
 {
 	struct shim_call call;
-	uint64_t length = 0;
-	if (!shim_watches_fd(fd, &call) || !grows(fd, 0, offset, len, &length))
+	if (!shim_watches_fd(fd, &call))
 		return REAL(posix_fallocate)(fd, offset, len);
-	if (shim_resize(fd, FLSHIM_ALLOCATE, length, &call) != 0)
+	uint64_t length = length_after(fd, 0, offset, len);
+	if (shim_resize(FLSHIM_ALLOCATE, length, growth_to(fd, (uint64_t)(offset + len)), &call) !=
+	    0)
 		return errno;
 	int rc = REAL(posix_fallocate)(fd, offset, len);
 	if (rc == 0)
@@ -265,7 +282,7 @@ API int renameat2(int from_dir, const char *from, int to_dir, const char *to, un
 		return REAL(renameat2)(from_dir, from, to_dir, to, flags);
 	if (refuses(&call, FLSHIM_RENAME))
 		return -1;
-	uint64_t freed = size_of_path(call.path2);
+	uint64_t freed = room_of_path(call.path2);
 	int rc = REAL(renameat2)(from_dir, from, to_dir, to, flags);
 	if (rc == 0)
 		shim_done(&call, freed);
@@ -290,7 +307,7 @@ API int unlinkat(int dirfd, const char *path, int flags)
 	call.path2[0] = '\0';
 	if (refuses(&call, FLSHIM_UNLINK))
 		return -1;
-	uint64_t freed = size_of_path(call.path);
+	uint64_t freed = room_of_path(call.path);
 	int rc = REAL(unlinkat)(dirfd, path, flags);
 	if (rc == 0)
 		shim_done(&call, freed);

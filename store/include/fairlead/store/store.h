@@ -78,7 +78,8 @@ enum fl_rc fl_store_jobs(struct fl_store *store, struct fl_arena *arena,
 
 /*
  * A report, to be sent until it is acknowledged; a number that is there is replaced. At most FL_STORE_OUTBOX_MAX: then
- * the oldest that is not final is dropped (it may be this one), and the oldest when all are.
+ * the oldest that is not final is dropped (it may be this one), and the oldest when all are. On a full disk up to four
+ * of the oldest that are not final give way to it.
  */
 enum fl_rc fl_store_outbox_add(struct fl_store *store, uint64_t report_seq, bool final,
 			       const char *envelope, struct fl_err *err) FL_CHECKED;

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every call that changes a file fails, once and for good: an error comes back or the change is
+ * made, nothing that was acknowledged is lost, and when the fault is gone the store works. And a
+ * disk that is really full.
+ */
+#include "flow.h"
+
+#include <criterion/criterion.h>
+#include <flshim.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define STEPS ((size_t)24)
+
+struct child {
+	struct flow_result result;
+	struct flshim_counts counts;
+	char why[512];
+	bool ok;
+};
+
+static struct child *shared_child(void)
+{
+	void *p = mmap(NULL, sizeof(struct child), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(p, MAP_FAILED);
+	return p;
+}
+
+static void run_child(struct child *c,
+		      void (*body)(struct child *c, const char *plan, const char *dir),
+		      const char *plan, const char *dir)
+{
+	int status = 0;
+	memset(c, 0, sizeof(*c));
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		body(c, plan, dir);
+		_exit(0);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %x", plan, status);
+}
+
+/* ---- once: the same process goes on ---- */
+
+static void once(struct child *c, const char *plan, const char *dir)
+{
+	flshim_plan(plan, dir, NULL);
+	c->result = flow_run(dir, 0, STEPS, true, NULL);
+	c->counts = flshim_counts();
+	flshim_plan(NULL, NULL, NULL);
+	c->ok = c->result.acked == STEPS && flow_check(dir, STEPS, NULL, c->why);
+}
+
+static void fail_once_everywhere(const char *kind, const char *error)
+{
+	struct child *c = shared_child();
+	unsigned n = 1;
+	unsigned told = 0;
+	for (;; n++) {
+		char dir[64];
+		char plan[64];
+		flow_new_dir(dir);
+		snprintf(plan, sizeof(plan), "%s:%u%s", kind, n, error);
+		run_child(c, once, plan, dir);
+		cr_assert(c->ok, "%s: %zu steps, %s: %s", plan, c->result.acked,
+			  fl_rc_name(c->result.rc), c->why);
+		told += c->result.failures > 0 ? 1 : 0;
+		flow_clear_dir(dir, true);
+		if (c->counts.fired == 0)
+			break;
+	}
+	fprintf(stderr, "%s%s: once at %u places, %u told to the caller\n", kind, error, n - 1,
+		told);
+	cr_assert_gt(n, 100);
+}
+
+Test(fail, once_with_eio)
+{
+	fail_once_everywhere("fail", ":EIO");
+}
+
+Test(fail, once_with_enospc)
+{
+	fail_once_everywhere("fail", ":ENOSPC");
+}
+
+Test(fail, once_short)
+{
+	fail_once_everywhere("short", "");
+}
+
+Test(fail, once_interrupted)
+{
+	fail_once_everywhere("fail", ":EINTR");
+}
+
+/* ---- for good: the process ends, the next one finds a good disk ---- */
+
+static void for_good(struct child *c, const char *plan, const char *dir)
+{
+	flshim_plan(plan, dir, NULL);
+	c->result = flow_run(dir, 0, STEPS, false, NULL);
+	c->counts = flshim_counts();
+	c->ok = true;
+}
+
+static void fail_for_good_everywhere(const char *error, enum fl_rc want)
+{
+	struct child *c = shared_child();
+	unsigned n = 1;
+	for (;; n++) {
+		char dir[64];
+		char plan[64];
+		char why[512];
+		size_t reached = 0;
+		flow_new_dir(dir);
+		snprintf(plan, sizeof(plan), "fail:%u:%s:always", n, error);
+		run_child(c, for_good, plan, dir);
+		/* SQLite hides why it could not make a file: then FL_E_IO. */
+		cr_assert(c->counts.fired == 0 || c->result.acked == STEPS ||
+				  c->result.rc == want || c->result.rc == FL_E_IO,
+			  "%s: %s", plan, fl_rc_name(c->result.rc));
+		cr_assert(flow_check(dir, c->result.acked, &reached, why), "%s: %s", plan, why);
+		struct flow_result rest = flow_run(dir, reached, STEPS, false, NULL);
+		cr_assert(rest.acked == STEPS && flow_check(dir, STEPS, NULL, why), "%s, then: %s",
+			  plan, why);
+		flow_clear_dir(dir, true);
+		if (c->counts.fired == 0)
+			break;
+	}
+	fprintf(stderr, "%s: for good at %u places\n", error, n - 1);
+	cr_assert_gt(n, 100);
+}
+
+Test(fail, for_good_with_eio)
+{
+	fail_for_good_everywhere("EIO", FL_E_IO);
+}
+
+Test(fail, for_good_with_enospc)
+{
+	fail_for_good_everywhere("ENOSPC", FL_E_NO_SPACE);
+}
+
+/* ---- a full disk ---- */
+
+static bool ballast_stands(const char *dir)
+{
+	char path[128];
+	struct stat st;
+	snprintf(path, sizeof(path), "%s/ballast", dir);
+	return stat(path, &st) == 0 && st.st_size == 65536;
+}
+
+/* A life on a full disk: a job's state, its report, the number, the acknowledgement of the report
+ * before. */
+static enum fl_rc live_on(struct fl_store *store, uint64_t n, struct fl_err *err)
+{
+	struct fl_store_job job = {.job_seq = 5000, .state = FL_JOB_WAITING_TO_DOWNLOAD};
+	char report[900];
+	memset(job.job.b, 0x77, FL_DIGEST_SIZE);
+	memset(job.text, 'x', n % 200);
+	memset(report, 'r', sizeof(report) - 1);
+	report[sizeof(report) - 1] = '\0';
+	enum fl_rc rc = fl_store_job_put(store, &job, err);
+	if (rc == FL_OK)
+		rc = fl_store_outbox_add(store, 1000 + n, n % 5 == 0, report, err);
+	if (rc == FL_OK)
+		rc = fl_store_number_set(store, "report_seq", n, err);
+	return rc == FL_OK ? fl_store_outbox_ack(store, 1000 + n - 1, err) : rc;
+}
+
+/* Everything but the ballast is taken by others: the changes above go on being saved, without end.
+ */
+static void full_disk(struct child *c, const char *plan, const char *dir)
+{
+	struct fl_store *store = NULL;
+	struct fl_err err = {0};
+	bool rebuilt = false;
+	(void)plan;
+	flow_run(dir, 0, STEPS, false, NULL);
+	if (!ballast_stands(dir) || fl_store_open(dir, &store, &rebuilt, &err) != FL_OK)
+		return;
+	flshim_plan("space:0", dir, NULL);
+	uint64_t n = 0;
+	while (n < 1000 && live_on(store, n + 1, &err) == FL_OK)
+		n++;
+	snprintf(c->why, sizeof(c->why), "%llu rounds on a full disk: %.300s",
+		 (unsigned long long)n, err.msg);
+	c->ok = n == 1000 && !ballast_stands(dir);
+	/* With room again, the next change brings the ballast back. */
+	flshim_plan("space:1000000", dir, NULL);
+	c->ok = c->ok && fl_store_number_set(store, "saved", 99, &err) == FL_OK &&
+		ballast_stands(dir);
+	fl_store_close(store);
+}
+
+Test(full_disk, the_ballast_keeps_state_writable)
+{
+	struct child *c = shared_child();
+	char dir[64];
+	flow_new_dir(dir);
+	run_child(c, full_disk, "space", dir);
+	cr_assert(c->ok, "%s", c->why);
+	flow_clear_dir(dir, true);
+}
+
+/* Reports without end on a full disk: NO_SPACE in the end, and what was acknowledged stands. */
+static void overfull(struct child *c, const char *plan, const char *dir)
+{
+	struct fl_store *store = NULL;
+	struct fl_err err = {0};
+	bool rebuilt = false;
+	char text[4000];
+	memset(text, 'r', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	if (fl_store_open(dir, &store, &rebuilt, &err) != FL_OK)
+		return;
+	flshim_plan(plan, dir, NULL);
+	uint64_t seq = 0;
+	while (fl_store_outbox_add(store, seq + 1, true, text, &err) == FL_OK)
+		seq++;
+	c->result.acked = seq;
+	c->ok = err.rc == FL_E_NO_SPACE;
+	/* A big one failing leaves room for a small one: the ballast was made again. */
+	c->ok = c->ok && fl_store_number_set(store, "small", 1, &err) == FL_OK;
+	snprintf(c->why, sizeof(c->why), "%.400s", err.msg);
+	fl_store_close(store);
+}
+
+Test(full_disk, runs_over_without_loss)
+{
+	struct child *c = shared_child();
+	char dir[64];
+	struct fl_store *store = NULL;
+	struct fl_buf envelope = FL_BUF(FL_STORE_REPORT_MAX);
+	struct fl_err err = {0};
+	bool rebuilt = true;
+	flow_new_dir(dir);
+	run_child(c, overfull, "space:600000", dir);
+	cr_assert(c->ok, "%s", c->why);
+	cr_assert_gt(c->result.acked, 20);
+	cr_assert_eq(fl_store_open(dir, &store, &rebuilt, &err), FL_OK, "%s", err.msg);
+	cr_assert_not(rebuilt);
+	for (uint64_t seq = 1; seq <= c->result.acked; seq++) {
+		uint64_t found = 0;
+		cr_assert_eq(fl_store_outbox_next(store, seq - 1, &found, &envelope, &err), FL_OK);
+		cr_assert_eq(found, seq);
+		cr_assert_eq(envelope.len, 3999);
+	}
+	fl_buf_free(&envelope);
+	fl_store_close(store);
+	flow_clear_dir(dir, true);
+}
+
+/* Opening on a full disk: nothing is lost, and it opens. */
+static void open_full(struct child *c, const char *plan, const char *dir)
+{
+	flshim_plan(plan, dir, NULL);
+	c->ok = flow_check(dir, STEPS, NULL, c->why);
+}
+
+Test(full_disk, opens_and_takes_a_change)
+{
+	struct child *c = shared_child();
+	char dir[64];
+	flow_new_dir(dir);
+	cr_assert_eq(flow_run(dir, 0, STEPS, false, NULL).acked, STEPS);
+	run_child(c, open_full, "space:0", dir);
+	cr_assert(c->ok, "%s", c->why);
+	flow_clear_dir(dir, true);
+}
