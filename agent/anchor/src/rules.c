@@ -313,10 +313,12 @@ enum fl_rc fl_anchor_set_root(struct fl_anchor *anchor, const struct fl_digest *
 			       (unsigned long long)anchor->root_version);
 	anchor->root = *root;
 	anchor->root_version = version;
-	if (epoch > anchor->epoch)
+	if (epoch > anchor->epoch) {
 		anchor->t_min = issued;
-	else
-		fl_anchor_raise_time(anchor, issued, UINT64_MAX);
+		anchor->job_seq = 0; /* jobs of the old epoch are refused by their epoch */
+		anchor->offline_seq = 0;
+	}
+	fl_anchor_raise_time(anchor, issued, UINT64_MAX);
 	anchor->epoch = epoch;
 	return FL_OK;
 }

@@ -145,7 +145,10 @@ bool fl_anchor_same_boot(const struct fl_anchor *anchor, struct fl_anchor_name b
 /* The most advanced phase among the job's components (rolling_back above all). */
 enum fl_phase fl_anchor_job_phase(const struct fl_anchor *anchor, int job);
 
-/* The next root: version above the present one, epoch not below. A new epoch sets t_min anew to `issued`. */
+/*
+ * The next root: version above the present one, epoch not below. A new epoch sets t_min anew to `issued`,
+ * and job numbers start again.
+ */
 enum fl_rc fl_anchor_set_root(struct fl_anchor *anchor, const struct fl_digest *root,
 			      uint64_t version, uint64_t epoch, uint64_t issued,
 			      struct fl_err *err) FL_CHECKED;
