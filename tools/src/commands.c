@@ -57,7 +57,7 @@ static const struct fl_tools_option release_create[] = {
 	{"kind", 0, false, "KIND", "security, functional (default) or mixed"},
 	{"notes-url", 0, false, "URL", "where its notes can be read"},
 	{"frame", 0, false, "BYTES", "image bytes per frame, n x 65536 (default 1048576)"},
-	{"level", 0, false, "N", "zstd level, 1 to 22 (default 19)"},
+	{"level", 0, false, "N", "zstd level, 1 to 22 (default 6)"},
 	{"expires-days", 0, false, "N", "days until it can no longer be installed (default 730)"},
 };
 static const struct fl_tools_option release_verify[] = {

@@ -69,15 +69,12 @@ static enum fl_rc run_reader(const struct reader *r, const char *image, struct f
 			     struct fl_err *err)
 {
 	char path[4096]; /* never an option, whatever the image is called */
-	char *argv[ARGS_MAX + 1] = {NULL};
+	const char *argv[ARGS_MAX + 1] = {NULL};
 	int n = snprintf(path, sizeof(path), "%s%s", image[0] == '/' ? "" : "./", image);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return fl_fail(err, FL_E_TOO_LARGE, 0, "path '%s'", image);
-	char args[ARGS_MAX][64];
-	for (size_t i = 0; i < ARGS_MAX && r->argv[i] != NULL; i++) {
-		(void)snprintf(args[i], sizeof(args[i]), "%s", r->argv[i]);
-		argv[i] = strcmp(r->argv[i], "@") == 0 ? path : args[i];
-	}
+	for (size_t i = 0; i < ARGS_MAX && r->argv[i] != NULL; i++)
+		argv[i] = strcmp(r->argv[i], "@") == 0 ? path : r->argv[i];
 	fl_buf_clear(out);
 	return fl_tools_run_program(argv, out, err);
 }

@@ -40,7 +40,7 @@ static bool find_program(const char *name, char *out, size_t size)
 	return false;
 }
 
-static int start(const char *program, char *const *argv, int output, pid_t *ret)
+static int start(const char *program, const char *const *argv, int output, pid_t *ret)
 {
 	char path[] = "PATH=/usr/bin:/bin:/usr/sbin:/sbin", locale[] = "LC_ALL=C";
 	char *environment[] = {path, locale, NULL};
@@ -54,7 +54,8 @@ static int start(const char *program, char *const *argv, int output, pid_t *ret)
 	if (e == 0)
 		e = posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
 	if (e == 0)
-		e = posix_spawn(ret, program, &actions, NULL, argv, environment);
+		e = posix_spawn(ret, program, &actions, NULL, (char *const *)(uintptr_t)argv,
+				environment); /* changes neither, POSIX says */
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return e;
 }
@@ -100,7 +101,7 @@ static enum fl_rc reap(pid_t pid, struct fl_err *err)
 	return fl_fail(err, FL_E_IO, 0, "it died of signal %d", WTERMSIG(status));
 }
 
-static enum fl_rc run(const char *program, char *const *argv, struct fl_buf *out,
+static enum fl_rc run(const char *program, const char *const *argv, struct fl_buf *out,
 		      struct fl_err *err)
 {
 	int ends[2];
@@ -122,7 +123,7 @@ static enum fl_rc run(const char *program, char *const *argv, struct fl_buf *out
 	return rc == FL_OK ? exit_rc : rc;
 }
 
-enum fl_rc fl_tools_run_program(char *const *argv, struct fl_buf *out, struct fl_err *err)
+enum fl_rc fl_tools_run_program(const char *const *argv, struct fl_buf *out, struct fl_err *err)
 {
 	char program[4096];
 	if (!find_program(argv[0], program, sizeof(program)))

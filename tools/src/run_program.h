@@ -11,7 +11,7 @@
  * FL_E_NOT_SUPPORTED when there is no such program, FL_E_IO when it did not exit with 0,
  * FL_E_TIMEOUT after a minute (it is killed), FL_E_TOO_LARGE past out's maximum.
  */
-enum fl_rc fl_tools_run_program(char *const *argv, struct fl_buf *out,
+enum fl_rc fl_tools_run_program(const char *const *argv, struct fl_buf *out,
 				struct fl_err *err) FL_CHECKED;
 
 #endif
