@@ -150,6 +150,7 @@ void fl_job_force(struct fl_job_run *run, enum fl_job_state state, enum fl_rc re
 	FL_BUG_ON(run->saving);
 	uv_timer_stop(&run->wait);
 	run->row.state = state;
+	run->step_index = 0;
 	move_components(run, state);
 	note(run, reason, text);
 	fl_log(FL_LOG_NOTICE, "job %s: %s%s%s%s%s", run->row.job_id, fl_job_state_name(state),

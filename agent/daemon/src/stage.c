@@ -83,6 +83,8 @@ static void end_channel(struct fl_stage *s, const struct fl_err *why)
 
 /* ---- pieces out ------------------------------------------------------------------------------------- */
 
+static void watch(struct fl_stage *s);
+
 /* Sends what waits; when the socket is full the rest stays, and on_channel sends it later. */
 static void flush_out(struct fl_stage *s)
 {
@@ -90,8 +92,10 @@ static void flush_out(struct fl_stage *s)
 		struct fl_err err = {0};
 		struct fl_buf *frame = &s->out[s->out_first];
 		enum fl_rc rc = fl_frame_send(s->channel, frame->data, frame->len, NULL, 0, &err);
-		if (rc == FL_E_BUSY)
+		if (rc == FL_E_BUSY) {
+			watch(s);
 			return;
+		}
 		if (rc != FL_OK) {
 			s->state = FL_STAGE_ENDING; /* the runner is gone: `staged` will say why */
 			return;
@@ -344,8 +348,6 @@ static enum fl_rc on_frame(struct fl_stage *s, struct fl_err *err)
 	fl_arena_free(&arena);
 	return rc;
 }
-
-static void watch(struct fl_stage *s);
 
 static void read_frames(struct fl_stage *s)
 {

@@ -49,7 +49,6 @@ static void on_sealed(struct fl_helper_call *call, enum fl_rc rc, const struct f
 /* The gate may have closed while the job was on its way here, or while the slots were read. */
 static void all_sealed(struct fl_job_run *run)
 {
-	run->step_index = 0;
 	run->backoff = 0;
 	if (fl_gate_open(run, FL_GATE_ACTIVATE))
 		fl_job_enter(run, FL_JOB_ACTIVATING, FL_OK, NULL);
