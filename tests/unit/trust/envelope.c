@@ -259,8 +259,8 @@ Test(envelope, only_the_three_members_stand_in_it)
 		"{" TYPE("job") ",\"payload\":\"e30=\",\"signatures\":[{}]}",
 		"{" TYPE("job") ",\"payload\":{},\"signatures\":[]}",
 		"{" TYPE("job") ",\"payload\":\"e30=\",\"signatures\":[]} x",
-		"{\"payloadtype\":\"application/"
-		"vnd.fairlead.job.v1+json\",\"payload\":\"e30=\",\"signatures\":[]}",
+		"{\"PayloadType\":\"x\",\"payload\":\"e30=\",\"signatures\":[]}",
+		"{\"payloadtype\":\"x\",\"payload\":\"e30=\",\"signatures\":[]}",
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_expect_eq(parse(bad[i]), FL_E_ENVELOPE, "%s", bad[i]);
