@@ -92,13 +92,11 @@ static enum fl_rc failure(sqlite3 *sql, int result, int sys_errno)
 		return open_failure(sql, sys_errno);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+	case SQLITE_READONLY: /* says its header: open_fd could open it for writing */
 		return FL_E_CORRUPT;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return FL_E_BUSY;
-	case SQLITE_READONLY:
-	case SQLITE_PERM:
-		return FL_E_DENIED;
 	case SQLITE_TOOBIG:
 		return FL_E_TOO_LARGE;
 	default:

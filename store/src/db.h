@@ -22,6 +22,7 @@ struct fl_store {
 	sqlite3_stmt *statements[STORE_N_STATEMENTS];
 	int fd; /* of state.db, to reserve room; it stays open as long as sql, see query.c */
 	uint64_t pages;	       /* of the database, as committed */
+	bool grows;	       /* the last transaction makes, or would have made, it larger */
 	bool ballast;	       /* the file stands */
 	unsigned ballast_wait; /* changes until it is tried again */
 	char dir[PATH_MAX];

@@ -87,7 +87,8 @@ static enum fl_rc reserve(struct fl_store *store, uint64_t *pages, struct fl_err
 	if (rc != FL_OK)
 		return rc;
 	(void)store_column_u64(&q, 0, pages);
-	if (*pages <= store->pages)
+	store->grows = *pages > store->pages;
+	if (!store->grows)
 		return FL_OK;
 	if (!store->ballast)
 		return fl_fail(err, FL_E_NO_SPACE, 0, "what is left is for what must be written");
@@ -103,6 +104,7 @@ static enum fl_rc attempt(struct fl_store *store, store_change_fn *change, void 
 			  struct fl_err *err)
 {
 	uint64_t pages = store->pages;
+	store->grows = false;
 	enum fl_rc rc = run(store, STORE_BEGIN, err);
 	if (rc == FL_OK)
 		rc = change(store, arg, err);
@@ -114,8 +116,8 @@ static enum fl_rc attempt(struct fl_store *store, store_change_fn *change, void 
 		store->pages = pages;
 		return FL_OK;
 	}
-	/* Some errors end the transaction by themselves; what a failed ROLLBACK leaves, BEGIN
-	 * reports. */
+	/* Some errors end the transaction themselves; what a failed ROLLBACK leaves, BEGIN tells.
+	 */
 	if (sqlite3_get_autocommit(store->sql) == 0)
 		(void)run(store, STORE_ROLLBACK, NULL);
 	return rc;
@@ -126,7 +128,9 @@ enum fl_rc store_change(struct fl_store *store, store_change_fn *change, void *a
 {
 	store_ballast_make(store, true);
 	enum fl_rc rc = attempt(store, change, arg, err);
-	if (rc == FL_E_NO_SPACE && store_ballast_release(store)) {
+	/* Growth would be refused without the ballast as well: it is not given up and made again
+	 * for that. */
+	if (rc == FL_E_NO_SPACE && !store->grows && store_ballast_release(store)) {
 		rc = attempt(store, change, arg, err);
 		if (rc != FL_OK)
 			store_ballast_make(store, false);

@@ -14,7 +14,6 @@
 #include <fairlead/base/log.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,14 +24,6 @@ static enum fl_rc fail_errno(struct fl_err *err, const char *what)
 {
 	int e = errno;
 	return fl_fail(err, fl_rc_from_errno(e), e, "%s", what);
-}
-
-static enum fl_rc sync_dir(const char *dir, struct fl_err *err)
-{
-	FL_AUTO_FD fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) != 0)
-		return fail_errno(err, "sync directory");
-	return FL_OK;
 }
 
 /* Renames, or removes when `to` is NULL; a file that is not there is fine. */
@@ -51,8 +42,11 @@ static enum fl_rc move_away(const struct fl_store *store, const char *from, cons
 	return FL_OK;
 }
 
-/* The database first: a log without a database is recognized by clear_strays, a database without
- * its log is not. */
+/*
+ * No sync of the directory: SQLite syncs it for the new log's name before the first change of the
+ * new database is durable, and names reach the disk in their order. The database first: a log
+ * without a database is recognized by clear_strays, a database without its log is not.
+ */
 static enum fl_rc set_aside(const struct fl_store *store, struct fl_err *err)
 {
 	enum fl_rc rc = move_away(store, "state.db.corrupt-wal", NULL, err);
@@ -62,8 +56,6 @@ static enum fl_rc set_aside(const struct fl_store *store, struct fl_err *err)
 		rc = move_away(store, "state.db-wal", "state.db.corrupt-wal", err);
 	if (rc == FL_OK)
 		rc = move_away(store, "state.db-journal", NULL, err);
-	if (rc == FL_OK)
-		rc = sync_dir(store->dir, err);
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "set the database aside");
 }
 
@@ -87,8 +79,6 @@ static enum fl_rc open_once(struct fl_store *store, bool *emptied, struct fl_err
 		rc = store_db_open(store, &created, err);
 	if (rc == FL_E_NO_SPACE && store_ballast_release(store))
 		rc = store_db_open(store, &created, err);
-	if (rc == FL_OK && created)
-		rc = sync_dir(store->dir, err);
 	*emptied = created && existed;
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include <fairlead/base/log.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <flshim.h>
 #include <stdio.h>
@@ -236,6 +237,15 @@ static enum fl_rc apply(const char *dir, struct fl_store **store, size_t step, s
 	abort();
 }
 
+void flow_finish(const char *dir, struct fl_store *store, size_t first, size_t last)
+{
+	struct fl_err err = {0};
+	for (size_t i = first; i < last; i++) {
+		if (rounds[i % ROUND].kind != REOPEN && apply(dir, &store, i, &err) != FL_OK)
+			abort();
+	}
+}
+
 struct flow_result flow_run(const char *dir, size_t first, size_t last, bool again,
 			    volatile size_t *shared)
 {
@@ -357,6 +367,17 @@ static void copy_file(const char *path, const char *name, void *to)
 	    fl_file_replace(target, data.data, data.len, 0600, NULL) != FL_OK)
 		abort();
 	fl_buf_free(&data);
+}
+
+void flow_damage(const char *dir)
+{
+	static const char garbage[1024] = "no database";
+	char path[128];
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || pwrite(fd, garbage, sizeof(garbage), 0) != (ssize_t)sizeof(garbage))
+		abort();
+	(void)close(fd);
 }
 
 void flow_copy_dir(const char *from, const char *to)

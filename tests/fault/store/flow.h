@@ -24,6 +24,9 @@ void flow_new_dir(char dir[64]);
 void flow_clear_dir(const char *dir, bool also_dir);
 void flow_copy_dir(const char *from, const char *to);
 
+/* Makes state.db fail its checks: its first page is zeroed; a log beside it is what it was. */
+void flow_damage(const char *dir);
+
 /*
  * Steps [first, last) on the store in dir, opened before the first and closed at the end. Stops at
  * a failure; with `again` a failed step is repeated, up to three times. shared (may be NULL) is set
@@ -31,6 +34,10 @@ void flow_copy_dir(const char *from, const char *to);
  */
 struct flow_result flow_run(const char *dir, size_t first, size_t last, bool again,
 			    volatile size_t *shared);
+
+/* Steps [first, last) on an open store, which stays open; those that would close it are left out.
+ */
+void flow_finish(const char *dir, struct fl_store *store, size_t first, size_t last);
 
 /* Everything the store holds as lines of text, in `out`; *damaged: rows that were dropped. */
 enum fl_rc flow_dump(struct fl_store *store, struct fl_buf *out, size_t *damaged,
