@@ -81,6 +81,7 @@ static const struct fl_field device_fields[] = {
 	FL_OPT(struct fl_tools_device, identity, STR, WORD, NULL, "digest of its key"),
 	FL_OPT(struct fl_tools_device, enrolled, BOOL, 0, NULL, "has a certificate"),
 	FL_OPT(struct fl_tools_device, online, BOOL, 0, NULL, "is connected"),
+	FL_OPT(struct fl_tools_device, revoked, BOOL, 0, NULL, "never again"),
 	FL_OPT(struct fl_tools_device, last_seen, U64, ANY, NULL, "seconds since 1970"),
 	FL_OPT(struct fl_tools_device, product, STR, WORD, NULL, "product"),
 	FL_OPT(struct fl_tools_device, class_id, STR, WORD, NULL, "class"),
@@ -93,19 +94,6 @@ static const struct fl_field device_fields[] = {
 };
 const struct fl_schema fl_tools_device_schema =
 	FL_SCHEMA("device", struct fl_tools_device, device_fields, "a device");
-
-static const struct fl_field device_list_fields[] = {
-	FL_REQ(struct fl_tools_device_list, devices, LIST, MANY, &fl_tools_device_schema,
-	       "devices"),
-};
-const struct fl_schema fl_tools_device_list_schema =
-	FL_SCHEMA("devices", struct fl_tools_device_list, device_list_fields, "a list of devices");
-
-static const struct fl_field job_list_fields[] = {
-	FL_REQ(struct fl_tools_job_list, jobs, LIST, MANY, &fl_tools_job_schema, "jobs"),
-};
-const struct fl_schema fl_tools_job_list_schema =
-	FL_SCHEMA("jobs", struct fl_tools_job_list, job_list_fields, "a list of jobs");
 
 static const struct fl_field published_component_fields[] = {
 	FL_OPT(struct fl_tools_published_component, name, STR, WORD, NULL, "component"),
@@ -125,14 +113,8 @@ static const struct fl_field published_fields[] = {
 	FL_OPT(struct fl_tools_published, components, LIST, WORD, &published_component_schema,
 	       "components"),
 };
-static const struct fl_schema published_schema =
+const struct fl_schema fl_tools_published_schema =
 	FL_SCHEMA("release", struct fl_tools_published, published_fields, "a release");
-
-static const struct fl_field release_list_fields[] = {
-	FL_REQ(struct fl_tools_release_list, releases, LIST, MANY, &published_schema, "releases"),
-};
-const struct fl_schema fl_tools_release_list_schema = FL_SCHEMA(
-	"releases", struct fl_tools_release_list, release_list_fields, "a list of releases");
 
 static const struct fl_field made_fields[] = {
 	FL_OPT(struct fl_tools_made, digest, STR, WORD, NULL, "of the release"),

@@ -46,21 +46,13 @@ struct fl_tools_job {
 
 struct fl_tools_device {
 	const char *device_id, *identity;
-	bool enrolled, online;
+	bool enrolled, online, revoked;
 	uint64_t last_seen;
 	const char *product, *class_id;
 	uint64_t hw_rev;
 	const char *agent_version, *last_error;
 	FL_LIST(struct fl_tools_running) components;
 	FL_LIST(struct fl_tools_event) events;
-	FL_LIST(struct fl_tools_job) jobs;
-};
-
-struct fl_tools_device_list {
-	FL_LIST(struct fl_tools_device) devices;
-};
-
-struct fl_tools_job_list {
 	FL_LIST(struct fl_tools_job) jobs;
 };
 
@@ -75,17 +67,12 @@ struct fl_tools_published {
 	FL_LIST(struct fl_tools_published_component) components;
 };
 
-struct fl_tools_release_list {
-	FL_LIST(struct fl_tools_published) releases;
-};
-
 struct fl_tools_made { /* what a POST answers; each uses some of it */
 	const char *digest, *job_id;
 	uint64_t job_seq, version;
 };
 
-extern const struct fl_schema fl_tools_status_schema, fl_tools_device_schema,
-	fl_tools_device_list_schema, fl_tools_job_schema, fl_tools_job_list_schema,
-	fl_tools_release_list_schema, fl_tools_made_schema;
+extern const struct fl_schema fl_tools_status_schema, fl_tools_device_schema, fl_tools_job_schema,
+	fl_tools_published_schema, fl_tools_made_schema;
 
 #endif

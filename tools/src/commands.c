@@ -76,6 +76,7 @@ static const struct fl_tools_option deploy[] = {
 static const struct fl_tools_option jobs_list[] = {
 	{"device", 'd', false, "ID", "only jobs of this device"},
 	{"state", 0, false, "STATE", "only jobs in this state"},
+	{"limit", 'n', false, "N", "only the newest N (default 100)"},
 };
 static const struct fl_tools_option jobs_watch[] = {
 	{"timeout-s", 0, false, "N", "give up after so many seconds"},
@@ -115,6 +116,8 @@ const struct fl_tools_command fl_tools_commands[] = {
 
 	{"device enroll", "ID", 1, 1, true, "Let a device with this identity enroll",
 	 OPTIONS(device_enroll), fl_tools_device_enroll},
+	{"device revoke", "ID", 1, 1, true, "Shut a device out for good", NO_OPTIONS,
+	 fl_tools_device_revoke},
 	{"device list", "", 0, 0, true, "List the devices", NO_OPTIONS, fl_tools_device_list},
 	{"device show", "ID", 1, 1, true, "Show a device, its events and its jobs", NO_OPTIONS,
 	 fl_tools_device_show},

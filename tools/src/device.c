@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* device enroll, device list, device show; status. */
 #include "commands.h"
-#include "output.h"
+#include "list.h"
 #include "query.h"
 
 #include <fairlead/trust/digest.h>
@@ -40,6 +40,28 @@ enum fl_rc fl_tools_device_enroll(struct fl_tools_call *call, struct fl_err *err
 	return rc;
 }
 
+static enum fl_rc print_revoked(const struct fl_tools_call *call, const void *answer,
+				struct fl_err *err)
+{
+	(void)answer;
+	(void)err;
+	(void)fprintf(call->out, "device '%s' is revoked\n", call->args[0]);
+	return FL_OK;
+}
+
+enum fl_rc fl_tools_device_revoke(struct fl_tools_call *call, struct fl_err *err)
+{
+	char path[FL_TOOLS_QUERY_PATH];
+	struct fl_tools_made made;
+	enum fl_rc rc = fl_tools_need_name(call->args[0], "device", err);
+	if (rc != FL_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "/devices/%.64s", call->args[0]);
+	const struct fl_tools_query query = {"DELETE", path,	     NULL, &fl_tools_made_schema,
+					     &made,    print_revoked};
+	return fl_tools_query_run(call, &query, err);
+}
+
 /* "rootfs 2.0.0 (b), meter 1.9.2": what runs on a device, shortened to fit. */
 static void running_text(const struct fl_tools_device *device, char *out, size_t size)
 {
@@ -57,39 +79,40 @@ static void running_text(const struct fl_tools_device *device, char *out, size_t
 
 static const char *link_of(const struct fl_tools_device *device)
 {
+	if (device->revoked)
+		return "revoked";
 	if (!device->enrolled)
 		return "not enrolled";
 	return device->online ? "online" : "offline";
 }
 
-static enum fl_rc print_devices(const struct fl_tools_call *call, const void *answer,
-				struct fl_err *err)
+static const char *device_id(const void *element)
 {
-	static const char *const heading[] = {"DEVICE", "LINK", "PRODUCT", "RUNS", "LAST SEEN"};
-	const struct fl_tools_device_list *list = answer;
-	struct fl_tools_table table = FL_TOOLS_TABLE(5);
-	uint64_t now = fl_tools_now();
-	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
-	for (size_t i = 0; rc == FL_OK && i < list->devices.n; i++) {
-		const struct fl_tools_device *d = &list->devices.items[i];
-		char runs[160], seen[FL_TOOLS_TEXT];
-		running_text(d, runs, sizeof(runs));
-		const char *cells[] = {d->device_id, link_of(d), d->product, runs,
-				       fl_tools_time(d->last_seen, now, seen)};
-		rc = fl_tools_table_row(&table, cells, err);
-	}
-	if (rc == FL_OK)
-		fl_tools_table_print(call->out, &table);
-	fl_tools_table_free(&table);
-	return rc;
+	return ((const struct fl_tools_device *)element)->device_id;
+}
+
+static enum fl_rc add_device(struct fl_tools_table *table, const void *element, struct fl_err *err)
+{
+	const struct fl_tools_device *d = element;
+	char runs[160], seen[FL_TOOLS_TEXT];
+	running_text(d, runs, sizeof(runs));
+	const char *cells[] = {d->device_id, link_of(d), d->product, runs,
+			       fl_tools_time(d->last_seen, fl_tools_now(), seen)};
+	return fl_tools_table_row(table, cells, err);
 }
 
 enum fl_rc fl_tools_device_list(struct fl_tools_call *call, struct fl_err *err)
 {
-	struct fl_tools_device_list list;
-	const struct fl_tools_query query = {
-		"GET", "/devices", NULL, &fl_tools_device_list_schema, &list, print_devices};
-	return fl_tools_query_run(call, &query, err);
+	static const char *const heading[] = {"DEVICE", "LINK", "PRODUCT", "RUNS", "LAST SEEN"};
+	const struct fl_tools_list list = {.path = "/devices",
+					   .member = "devices",
+					   .schema = &fl_tools_device_schema,
+					   .id = device_id,
+					   .max = UINT64_MAX,
+					   .columns = 5,
+					   .heading = heading,
+					   .row = add_device};
+	return fl_tools_list_run(call, &list, err);
 }
 
 static void print_line(FILE *out, const char *title, const char *text)
@@ -148,7 +171,7 @@ static enum fl_rc print_device(const struct fl_tools_call *call, const void *ans
 	print_line(out, "last seen", fl_tools_time(d->last_seen, fl_tools_now(), text));
 	print_line(out, "product", d->product);
 	print_line(out, "class", d->class_id);
-	print_line(out, "hardware", fl_tools_number(d->hw_rev, text));
+	print_line(out, "hardware", d->class_id == NULL ? NULL : fl_tools_number(d->hw_rev, text));
 	print_line(out, "identity", d->identity);
 	print_line(out, "agent", d->agent_version);
 	print_line(out, "last error", d->last_error);

@@ -3,7 +3,7 @@
 #include "jobs.h"
 
 #include "commands.h"
-#include "output.h"
+#include "list.h"
 
 #include <fairlead/base/job_state.h>
 
@@ -53,64 +53,78 @@ void fl_tools_job_line(const struct fl_tools_job *job, uint64_t now_s, char out[
 	add(out, FL_TOOLS_JOB_LINE, "  waits for ", job->next);
 }
 
+static const char *const jobs_heading[] = {"JOB",   "DEVICE", "INTENT", "VERSION",
+					   "STATE", "REASON", "UPDATED"};
+
+static enum fl_rc add_job(struct fl_tools_table *table, const void *element, struct fl_err *err)
+{
+	const struct fl_tools_job *j = element;
+	char updated[FL_TOOLS_TEXT];
+	const char *cells[] = {j->job_id,
+			       j->device_id,
+			       j->intent,
+			       j->version,
+			       j->state,
+			       j->reason,
+			       fl_tools_time(j->updated, fl_tools_now(), updated)};
+	return fl_tools_table_row(table, cells, err);
+}
+
 enum fl_rc fl_tools_jobs_table(FILE *out, const struct fl_tools_job *jobs, size_t n,
 			       struct fl_err *err)
 {
-	static const char *const heading[] = {"JOB",   "DEVICE", "INTENT", "VERSION",
-					      "STATE", "REASON", "UPDATED"};
 	struct fl_tools_table table = FL_TOOLS_TABLE(7);
-	uint64_t now = fl_tools_now();
-	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
-	for (size_t i = 0; rc == FL_OK && i < n; i++) {
-		const struct fl_tools_job *j = &jobs[i];
-		char updated[FL_TOOLS_TEXT];
-		const char *cells[] = {j->job_id,
-				       j->device_id,
-				       j->intent,
-				       j->version,
-				       j->state,
-				       j->reason,
-				       fl_tools_time(j->updated, now, updated)};
-		rc = fl_tools_table_row(&table, cells, err);
-	}
+	enum fl_rc rc = fl_tools_table_row(&table, jobs_heading, err);
+	for (size_t i = 0; rc == FL_OK && i < n; i++)
+		rc = add_job(&table, &jobs[i], err);
 	if (rc == FL_OK)
 		fl_tools_table_print(out, &table);
 	fl_tools_table_free(&table);
 	return rc;
 }
 
-static enum fl_rc print_jobs(const struct fl_tools_call *call, const void *answer,
-			     struct fl_err *err)
+static const char *job_id(const void *element)
 {
-	const struct fl_tools_job_list *list = answer;
-	return fl_tools_jobs_table(call->out, list->jobs.items, list->jobs.n, err);
+	return ((const struct fl_tools_job *)element)->job_id;
+}
+
+/* "/jobs?device=…&state=…": both are names, so nothing in them needs quoting. */
+static enum fl_rc jobs_path(const struct fl_tools_call *call, char out[FL_TOOLS_QUERY_PATH],
+			    struct fl_err *err)
+{
+	static const char *const filters[] = {"device", "state"};
+	char separator = '?';
+	(void)snprintf(out, FL_TOOLS_QUERY_PATH, "/jobs");
+	for (size_t i = 0; i < 2; i++) {
+		const char *value = fl_tools_opt(call, filters[i], NULL);
+		size_t at = strlen(out);
+		if (value == NULL)
+			continue;
+		enum fl_rc rc = fl_tools_need_name(value, filters[i], err);
+		if (rc != FL_OK)
+			return rc;
+		(void)snprintf(out + at, FL_TOOLS_QUERY_PATH - at, "%c%s=%s", separator, filters[i],
+			       value);
+		separator = '&';
+	}
+	return FL_OK;
 }
 
 enum fl_rc fl_tools_jobs_list(struct fl_tools_call *call, struct fl_err *err)
 {
 	char path[FL_TOOLS_QUERY_PATH];
-	struct fl_tools_job_list list;
-	enum fl_job_state known;
-	const char *device = fl_tools_opt(call, "device", NULL);
-	const char *state = fl_tools_opt(call, "state", NULL);
-	if (device != NULL) {
-		enum fl_rc rc = fl_tools_need_name(device, "--device", err);
-		if (rc != FL_OK)
-			return rc;
-	}
-	if (state != NULL && !fl_job_state_from_name(state, &known))
-		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "--state: no state of a job: '%s'",
-			       state);
-	(void)snprintf(path, sizeof(path), "/jobs%s%s%s%s%s",
-		       device != NULL || state != NULL ? "?" : "", device != NULL ? "device=" : "",
-		       device != NULL ? device : "",
-		       state == NULL	? ""
-		       : device != NULL ? "&state="
-					: "state=",
-		       state != NULL ? state : "");
-	const struct fl_tools_query query = {"GET", path,      NULL, &fl_tools_job_list_schema,
-					     &list, print_jobs};
-	return fl_tools_query_run(call, &query, err);
+	struct fl_tools_list list = {.path = path,
+				     .member = "jobs",
+				     .schema = &fl_tools_job_schema,
+				     .id = job_id,
+				     .max = 100,
+				     .columns = 7,
+				     .heading = jobs_heading,
+				     .row = add_job};
+	enum fl_rc rc = jobs_path(call, path, err);
+	if (rc == FL_OK)
+		rc = fl_tools_u64(call, "limit", 1, FL_U53_MAX, &list.max, err);
+	return rc == FL_OK ? fl_tools_list_run(call, &list, err) : rc;
 }
 
 static void print_line(FILE *out, const char *title, const char *text)

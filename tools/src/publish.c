@@ -6,7 +6,7 @@
  * is sent, so that a publication that was cut off goes on where it was.
  */
 #include "commands.h"
-#include "output.h"
+#include "list.h"
 #include "query.h"
 #include "release.h"
 
@@ -157,33 +157,26 @@ enum fl_rc fl_tools_release_publish(struct fl_tools_call *call, struct fl_err *e
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "publish '%s'", call->args[0]);
 }
 
-static enum fl_rc print_releases(const struct fl_tools_call *call, const void *answer,
-				 struct fl_err *err)
+static enum fl_rc add_release(struct fl_tools_table *table, const void *element, struct fl_err *err)
 {
-	static const char *const heading[] = {"PRODUCT", "VERSION", "MADE", "RELEASE"};
-	const struct fl_tools_release_list *list = answer;
-	struct fl_tools_table table = FL_TOOLS_TABLE(4);
-	uint64_t now = fl_tools_now();
-	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
-	for (size_t i = 0; rc == FL_OK && i < list->releases.n; i++) {
-		const struct fl_tools_published *r = &list->releases.items[i];
-		char made[FL_TOOLS_TEXT];
-		const char *cells[] = {r->product, r->version, fl_tools_time(r->created, now, made),
-				       r->digest};
-		rc = fl_tools_table_row(&table, cells, err);
-	}
-	if (rc == FL_OK)
-		fl_tools_table_print(call->out, &table);
-	fl_tools_table_free(&table);
-	return rc;
+	const struct fl_tools_published *r = element;
+	char made[FL_TOOLS_TEXT];
+	const char *cells[] = {r->product, r->version,
+			       fl_tools_time(r->created, fl_tools_now(), made), r->digest};
+	return fl_tools_table_row(table, cells, err);
 }
 
 enum fl_rc fl_tools_release_list(struct fl_tools_call *call, struct fl_err *err)
 {
-	struct fl_tools_release_list list;
-	const struct fl_tools_query query = {
-		"GET", "/releases", NULL, &fl_tools_release_list_schema, &list, print_releases};
-	return fl_tools_query_run(call, &query, err);
+	static const char *const heading[] = {"PRODUCT", "VERSION", "MADE", "RELEASE"};
+	const struct fl_tools_list list = {.path = "/releases",
+					   .member = "releases",
+					   .schema = &fl_tools_published_schema,
+					   .max = UINT64_MAX,
+					   .columns = 4,
+					   .heading = heading,
+					   .row = add_release};
+	return fl_tools_list_run(call, &list, err);
 }
 
 enum fl_rc fl_tools_root_publish(struct fl_tools_call *call, struct fl_err *err)

@@ -190,6 +190,9 @@ enum fl_rc fl_tools_jobs_watch(struct fl_tools_call *call, struct fl_err *err)
 	if (rc == FL_OK)
 		rc = fl_tools_watch(call, fleet, call->args[0], limit_s, &watched, err);
 	fl_tools_fleet_close(fleet);
+	if (rc == FL_OK && !watched.ended && !call->json)
+		(void)fprintf(call->out, "Not over after %llu s; the job goes on.\n",
+			      (unsigned long long)limit_s);
 	if (rc == FL_OK && !watched.committed)
 		call->exit = FL_TOOLS_FAILED;
 	return rc;

@@ -2,6 +2,7 @@
 /* Whom the REST client lets itself be sent to, and as whom; what goes over the wire is
  * tests/system/test_cli.py's. */
 #include "bench.h"
+#include "list.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -72,8 +73,33 @@ Test(tools_fleet, what_becomes_a_path_is_checked)
 	cr_assert_eq(fairlead("jobs", "show", "1"), FL_TOOLS_USAGE);
 	cr_assert_eq(fairlead("jobs", "watch", "../status"), FL_TOOLS_USAGE);
 	cr_assert_eq(fairlead("jobs", "cancel", ""), FL_TOOLS_USAGE);
-	cr_assert_eq(fairlead("jobs", "list", "--state", "bogus"), FL_TOOLS_USAGE);
+	cr_assert_eq(fairlead("jobs", "list", "--state", "a=b"), FL_TOOLS_USAGE);
 	cr_assert_eq(fairlead("jobs", "list", "--device", "a&b"), FL_TOOLS_USAGE);
 	cr_assert_eq(fairlead("device", "enroll", "gw", "--identity", "sha256:12"), FL_TOOLS_USAGE);
 	cr_assert_eq(fairlead("deploy", "sha256:12", "--device", "gw"), FL_TOOLS_NOTHING);
+}
+
+/* The objects of the list in text, one after the other, with '|' behind each. */
+static const char *objects_of(const char *text)
+{
+	static char out[512];
+	size_t at = 0, len = 0;
+	const struct fl_bytes all = {(const uint8_t *)text, strlen(text)};
+	out[0] = '\0';
+	for (struct fl_bytes o; (o = fl_tools_next_object(all, &at)).data != NULL;)
+		len += (size_t)snprintf(out + len, sizeof(out) - len, "%.*s|", (int)o.len,
+					(const char *)o.data);
+	return out;
+}
+
+Test(tools_fleet, elements_of_a_list_are_cut_out_whole)
+{
+	cr_assert_str_eq(objects_of("{\"a\":[]}"), "");
+	cr_assert_str_eq(objects_of("{\"a\":[{},{\"b\":1}],\"next\":\"x\"}"), "{}|{\"b\":1}|");
+	cr_assert_str_eq(objects_of("{\"a\": [ {\"b\":[{\"c\":[]}]} , {} ] }"),
+			 "{\"b\":[{\"c\":[]}]}|{}|");
+	cr_assert_str_eq(objects_of("{\"a\":[{\"b\":\"}]\\\"{[\\\\\"},{\"c\":2}]}"),
+			 "{\"b\":\"}]\\\"{[\\\\\"}|{\"c\":2}|");
+	cr_assert_str_eq(objects_of("{}"), "");
+	cr_assert_str_eq(objects_of("{\"a\":[{"), "", "cut off");
 }
