@@ -124,7 +124,7 @@ static enum fl_rc parse_size(const char *text, uint64_t max, uint64_t *ret, stru
 static enum fl_rc open_upload(struct fl_api *api, struct fl_http *http, struct upload *u,
 			      const struct fl_digest *root, struct fl_err *err)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	if (api->n_uploads >= FL_API_UPLOADS_MAX)
 		return fl_fail(err, FL_E_RATE_LIMITED, 0, "too many uploads at once");
 	enum fl_rc rc = parse_size(fl_http_request(http)->size, api->upload_max, &size, err);
@@ -149,7 +149,7 @@ static void start(struct fl_api *api, struct fl_http *http, const struct fl_api_
 		u = calloc(1, sizeof(*u));
 		rc = u == NULL ? fl_fail(&err, FL_E_NO_MEMORY, 0, "upload") : FL_OK;
 	}
-	if (rc == FL_OK) {
+	if (u != NULL) {
 		*u = (struct upload){.api = api, .http = http, .actor = call->actor, .kind = kind};
 		fl_hex_encode(root.b, sizeof(root.b), u->root);
 		rc = open_upload(api, http, u, &root, &err);

@@ -128,7 +128,7 @@ static enum fl_rc run(void *self, const struct fl_db_query *query, uint64_t *cha
 		      struct fl_err *err)
 {
 	struct sqlite *db = self;
-	struct statement *s;
+	struct statement *s = NULL;
 	enum fl_rc rc = prepare(db, query->sql, &s, err);
 	if (rc != FL_OK)
 		return rc;

@@ -339,7 +339,7 @@ static enum fl_rc read_struct(struct reader *r, const struct fl_schema *schema, 
 
 static enum fl_rc read_object(struct reader *r, const struct fl_field *f, void *member)
 {
-	bool present;
+	bool present = false;
 	void *sub = NULL;
 	enum fl_rc rc = read_bool(r, f->name, &present);
 	if (rc == FL_OK && !present && f->required)

@@ -363,7 +363,7 @@ static enum fl_rc send_documents(struct gateway *g, enum fl_frame_type type,
 {
 	struct fl_ipc_signature sigs[8][FL_SIGS_MAX];
 	struct fl_ipc_document list[8];
-	int fds[8];
+	int fds[8] = {0};
 	for (size_t i = 0; i < n; i++)
 		describe(&docs[i], sigs[i], &list[i], &fds[i]);
 	const struct fl_ipc_documents body = {{list, n}};
