@@ -132,7 +132,7 @@ static enum fl_rc run(void *self, const struct fl_db_query *query, uint64_t *cha
 	enum fl_rc rc = prepare(db, query->sql, &s, err);
 	if (rc != FL_OK)
 		return rc;
-	FL_BUG_ON((int)query->n_params != sqlite3_bind_parameter_count(s->stmt));
+	FL_BUG_ON(s == NULL || (int)query->n_params != sqlite3_bind_parameter_count(s->stmt));
 	for (size_t i = 0; i < query->n_params; i++) {
 		int status = bind(s->stmt, (int)i + 1, &query->params[i]);
 		if (status != SQLITE_OK)
