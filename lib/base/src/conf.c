@@ -5,6 +5,7 @@
 #include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
 
+#include <errno.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,17 +36,37 @@ struct reader {
 	struct fl_err err;
 };
 
+#define SECTION_MAX_BYTES 49 /* of inih */
+
+/* What inih would take in a sense that nobody meant: it cuts long lines in two, and long names. */
+static bool misread(struct reader *r, const char *line, size_t len, size_t max)
+{
+	const char *text = line + strspn(line, " \t\r");
+	const char *what = NULL;
+	if (len > max)
+		what = "too long";
+	else if (text > line && *text != '\n' && *text != '\0' && *text != '#' && *text != ';')
+		what = "indented, which would continue the value above";
+	else if (*text == '[' && strcspn(text + 1, "]\n") > SECTION_MAX_BYTES)
+		what = "a section's name of more than 49 bytes";
+	if (what == NULL)
+		return false;
+	(void)fl_fail(&r->err, FL_E_CONFIG, 0, "%s", what);
+	return true;
+}
+
 static char *read_line(char *out, int size, void *stream)
 {
 	struct reader *r = stream;
-	if (*r->next == '\0')
+	if (r->err.rc != FL_OK || *r->next == '\0')
 		return NULL;
 	size_t len = strcspn(r->next, "\n");
-	size_t copy = len < (size_t)size - 1 ? len : (size_t)size - 1;
-	memcpy(out, r->next, copy);
-	out[copy] = '\0';
-	r->next += r->next[len] == '\n' ? len + 1 : len;
 	r->line++;
+	if (misread(r, r->next, len, (size_t)size - 1))
+		return NULL;
+	memcpy(out, r->next, len);
+	out[len] = '\0';
+	r->next += r->next[len] == '\n' ? len + 1 : len;
 	return out;
 }
 
@@ -75,8 +96,8 @@ static enum fl_rc parse(struct fl_conf *conf, const char *text, struct fl_err *e
 	if (r.err.rc != FL_OK)
 		return fl_fail(err, r.err.rc, 0, "'%s' line %d: %s", conf->path, r.line, r.err.msg);
 	if (bad != 0)
-		return fl_fail(err, FL_E_CONFIG, 0, "'%s' line %d: neither [section] nor key = value",
-			       conf->path, bad);
+		return fl_fail(err, FL_E_CONFIG, 0,
+			       "'%s' line %d: neither [section] nor key = value", conf->path, bad);
 	return FL_OK;
 }
 
@@ -90,9 +111,11 @@ enum fl_rc fl_conf_load(const char *path, struct fl_conf **ret, struct fl_err *e
 	enum fl_rc rc = fl_file_read(path, &text, err);
 	if (rc != FL_OK)
 		rc = fl_wrap(err, FL_E_CONFIG, "configuration");
+	if (rc == FL_OK && strlen(fl_buf_str(&text)) != text.len)
+		rc = fl_fail(err, FL_E_CONFIG, 0, "'%s': a zero byte in it", path);
 	if (rc == FL_OK) {
 		conf->path = fl_arena_copy(&conf->arena, path, strlen(path), err);
-		rc = conf->path == NULL ? err->rc : parse(conf, fl_buf_str(&text), err);
+		rc = conf->path == NULL ? FL_E_NO_MEMORY : parse(conf, fl_buf_str(&text), err);
 	}
 	fl_buf_free(&text);
 	if (rc != FL_OK) {
@@ -137,7 +160,8 @@ enum fl_rc fl_conf_need(struct fl_conf *conf, const char *section, const char *k
 {
 	const struct entry *e = find(conf, section, key);
 	if (e == NULL || e->value[0] == '\0')
-		return fl_fail(err, FL_E_CONFIG, 0, "'%s': [%s] %s is not set", conf->path, section, key);
+		return fl_fail(err, FL_E_CONFIG, 0, "'%s': [%s] %s is not set", conf->path, section,
+			       key);
 	*ret = e->value;
 	return FL_OK;
 }
@@ -151,12 +175,13 @@ enum fl_rc fl_conf_u64(struct fl_conf *conf, const char *section, const char *ke
 		return FL_OK;
 	}
 	char *end = NULL;
+	errno = 0;
 	unsigned long long v = strtoull(e->value, &end, 10);
 	bool digits = e->value[0] >= '0' && e->value[0] <= '9';
-	if (!digits || *end != '\0' || v < min || v > max)
-		return fl_fail(err, FL_E_CONFIG, 0, "'%s' line %d: %s must be a number from %llu to %llu",
-			       conf->path, e->line, key, (unsigned long long)min,
-			       (unsigned long long)max);
+	if (!digits || *end != '\0' || errno == ERANGE || v < min || v > max)
+		return fl_fail(err, FL_E_CONFIG, 0,
+			       "'%s' line %d: %s must be a number from %llu to %llu", conf->path,
+			       e->line, key, (unsigned long long)min, (unsigned long long)max);
 	*ret = v;
 	return FL_OK;
 }

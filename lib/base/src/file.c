@@ -147,7 +147,8 @@ static enum fl_rc sync_parent(const char *path, struct fl_err *err)
 static enum fl_rc write_new(const char *tmp, const void *data, size_t len, mode_t mode,
 			    struct fl_err *err)
 {
-	FL_AUTO_FD fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	(void)unlink(tmp); /* left by a crash, perhaps with another mode */
+	FL_AUTO_FD fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return fail_errno(err, "create");
 	enum fl_rc rc = fl_write_all(fd, data, len, err);
@@ -199,8 +200,11 @@ enum fl_rc fl_dir_make(const char *dir, mode_t mode, struct fl_err *err)
 		(void)mkdir(path, 0755); /* the last mkdir tells */
 		path[i] = '/';
 	}
-	if (mkdir(path, mode) == 0 || errno == EEXIST)
+	struct stat st;
+	if (mkdir(path, mode) == 0)
 		return FL_OK;
 	int e = errno;
+	if (e == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return FL_OK;
 	return fl_fail(err, fl_rc_from_errno(e), e, "make directory '%s'", dir);
 }

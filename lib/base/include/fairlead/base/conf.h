@@ -2,7 +2,8 @@
 /*
  * Configuration files: INI, sections and key = value, comments with '#' or ';'. A file is read whole into
  * entries; programs ask for what they know and then call fl_conf_warn_unknown(), which names every key nobody
- * asked for, with its line.
+ * asked for, with its line. Refused rather than misread: a line of more than 199 bytes, a section's name of more
+ * than 49, an indented line, a zero byte.
  */
 #ifndef FAIRLEAD_BASE_CONF_H
 #define FAIRLEAD_BASE_CONF_H
