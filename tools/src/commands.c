@@ -7,10 +7,10 @@
 
 static const struct fl_tools_option keys_init[] = {
 	{"product", 'p', true, "NAME", "the product that the release key may sign"},
-	{"alg", 0, false, "ALG", "ed25519 (default) or ecdsa-p256-sha256"},
+	{"alg", 0, false, "ALG", "algorithm: ed25519 (default) or ecdsa-p256-sha256"},
 };
 static const struct fl_tools_option keys_generate[] = {
-	{"alg", 0, false, "ALG", "ed25519 (default) or ecdsa-p256-sha256"},
+	{"alg", 0, false, "ALG", "algorithm: ed25519 (default) or ecdsa-p256-sha256"},
 };
 static const struct fl_tools_option keys_root_next[] = {
 	{"output", 'o', true, "FILE", "where the unsigned root N+1 goes"},
