@@ -4,6 +4,7 @@
 #include <fairlead/base/file.h>
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -125,16 +126,26 @@ uint64_t content_chunks_for(const struct content *c, const uint8_t *lacks)
 	return n;
 }
 
-int target_file(const void *data, size_t len, uint64_t size)
+static int fill(int fd, const void *data, size_t len, uint64_t size)
 {
 	struct fl_err err;
-	char path[] = "/tmp/fault-runner-XXXXXX";
-	int fd = mkstemp(path);
 	cr_assert_geq(fd, 0);
-	unlink(path);
 	MUST(fl_pwrite_all(fd, data, len, 0, &err));
 	cr_assert_eq(ftruncate(fd, (off_t)size), 0);
 	return fd;
+}
+
+int target_file(const void *data, size_t len, uint64_t size)
+{
+	return fill(memfd_create("target", MFD_CLOEXEC), data, len, size);
+}
+
+int target_on_disk(const void *data, size_t len, uint64_t size)
+{
+	char path[] = "/tmp/fault-runner-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+	(void)unlink(path);
+	return fill(fd, data, len, size);
 }
 
 bool target_is(int fd, const struct content *c)

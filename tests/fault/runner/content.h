@@ -28,8 +28,9 @@ uint32_t content_frames(const struct content *c);
 /* Transport chunks that must be fetched when exactly these frames lack something (a byte per
  * frame), with the table. */
 uint64_t content_chunks_for(const struct content *c, const uint8_t *lacks);
-/* A file that holds data, then zeros up to size; -1 never. */
+/* A file in memory, or on disk, that holds data, then zeros up to size; never -1. */
 int target_file(const void *data, size_t len, uint64_t size);
+int target_on_disk(const void *data, size_t len, uint64_t size);
 /* Does the target hold the image? */
 bool target_is(int fd, const struct content *c);
 

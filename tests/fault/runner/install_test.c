@@ -31,7 +31,7 @@ TestSuite(runner_install, .init = set_up, .fini = tear_down, .timeout = 120);
 Test(runner_install, the_whole_image)
 {
 	struct outcome out;
-	FL_AUTO_FD target = target_file("", 0, TARGET_LEN);
+	FL_AUTO_FD target = target_on_disk("", 0, TARGET_LEN);
 	struct play p = {.plugin = ROOTFS, .content = &content, .target = target};
 	play_expect(&p, "ok", "ok", &out);
 	cr_assert(target_is(target, &content));
