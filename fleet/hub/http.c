@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OUT_MAX ((size_t)32 * 1024 * 1024)
+#define OUT_MAX	      ((size_t)32 * 1024 * 1024)
+#define SWALLOWED_MAX ((uint64_t)2 * 1024 * 1024) /* of a refused body, to keep the connection */
 
 struct fl_http *fl_http_new(struct fl_hub *hub, struct lws *wsi)
 {
@@ -210,10 +211,10 @@ void fl_http_reply_error(struct fl_http *http, const struct fl_err *err)
 		rc = fl_buf_append_str(&body, "}", &ignored);
 	if (rc != FL_OK)
 		fl_buf_clear(&body);
-	bool unread = http->request.has_body && http->received < http->request.content_length;
+	uint64_t unread = http->request.content_length - http->received;
 	struct fl_http_reply reply = {.status = fl_http_status_of(err->rc),
 				      .content_type = "application/json",
-				      .close = unread && http->request.content_length > 65536};
+				      .close = unread > SWALLOWED_MAX};
 	fl_http_reply(http, &reply, &body);
 	fl_buf_free(&body);
 }
@@ -246,7 +247,7 @@ bool fl_http_push(struct fl_http *http, const void *data, size_t len)
 	fl_buf_consume(&http->out, http->out_sent);
 	http->out_sent = 0;
 	if (fl_buf_append(&http->out, data, len, &err) != FL_OK) {
-		lws_set_timeout(http->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+		http->doomed = true;
 		return false;
 	}
 	lws_callback_on_writable(http->wsi);

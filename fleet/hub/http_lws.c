@@ -60,6 +60,26 @@ static enum fl_http_method method_of(int lws_method)
 	}
 }
 
+/* "a=1&b=2": lws_hdr_copy would put commas between. */
+static bool copy_query(struct lws *wsi, char *out, size_t size)
+{
+	size_t used = 0;
+	out[0] = '\0';
+	if ((size_t)lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS) + 2 > size)
+		return false;
+	for (int i = 0;; i++) {
+		if (i > 0)
+			out[used++] = '&';
+		int n = lws_hdr_copy_fragment(wsi, out + used, (int)(size - used),
+					      WSI_TOKEN_HTTP_URI_ARGS, i);
+		if (n < 0)
+			break;
+		used += (size_t)n;
+	}
+	out[used > 0 ? used - 1 : 0] = '\0';
+	return true;
+}
+
 static bool copy_target(struct lws *wsi, struct fl_http_request *r)
 {
 	char *uri = NULL;
@@ -69,7 +89,7 @@ static bool copy_target(struct lws *wsi, struct fl_http_request *r)
 		return false;
 	memcpy(r->path, uri, (size_t)len);
 	r->path[len] = '\0';
-	return copy_header(wsi, WSI_TOKEN_HTTP_URI_ARGS, r->query, sizeof(r->query));
+	return copy_query(wsi, r->query, sizeof(r->query));
 }
 
 static bool decimal(const char *text, uint64_t *ret)
@@ -381,19 +401,25 @@ static bool has_input(const struct fl_http *http)
 	return writing && p.fd >= 0 && poll(&p, 1, 0) > 0;
 }
 
+/* A small body has 30 s; a large one must neither pause nor drip. */
 static bool too_slow(const struct fl_http *http, uint64_t now)
 {
+	uint64_t age_ms = now - http->begun_ms;
 	if (http->state != FL_HTTP_S_BODY)
 		return false;
-	return http->sink == NULL ? now - http->begun_ms > FL_HUB_BODY_MS
-				  : now - http->heard_ms > FL_HUB_SILENCE_MS;
+	if (http->sink == NULL)
+		return age_ms > FL_HUB_BODY_MS;
+	return now - http->heard_ms > FL_HUB_SILENCE_MS ||
+	       (age_ms > FL_HUB_BODY_MS && http->received < age_ms / 1000 * FL_HUB_RATE_MIN);
 }
 
 void fl_http_sweep(struct fl_hub *hub)
 {
 	uint64_t now = fl_clock_boot_ms(hub->clock);
-	for (struct fl_http *h = hub->exchanges.next; h != &hub->exchanges; h = h->next) {
-		if (has_input(h) || too_slow(h, now))
-			lws_set_timeout(h->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	struct fl_http *next;
+	for (struct fl_http *h = hub->exchanges.next; h != &hub->exchanges; h = next) {
+		next = h->next;
+		if (h->doomed || has_input(h) || too_slow(h, now))
+			lws_set_timeout(h->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC); /* frees h */
 	}
 }

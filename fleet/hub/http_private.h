@@ -43,6 +43,7 @@ struct fl_http {
 	int fd; /* owned, or -1 */
 	uint64_t offset, left;
 	bool events, ended;
+	bool doomed;	 /* the next sweep ends it */
 	bool must_close; /* whatever the answer says */
 };
 

@@ -215,8 +215,10 @@ enum fl_rc fl_hub_start(uv_loop_t *loop, const struct fl_hub_conf *conf,
 	hub->api_port = api;
 	hub->device_port = (struct fl_http_port){fl_content_on_request, hub};
 	hub->exchanges.next = hub->exchanges.prev = &hub->exchanges;
-	hub->retry = (lws_retry_bo_t){.secs_since_valid_ping = (uint16_t)conf->ping_s,
-				      .secs_since_valid_hangup = (uint16_t)(conf->ping_s + 15)};
+	/* 25 s and 40 s by default */
+	hub->retry = (lws_retry_bo_t){
+		.secs_since_valid_ping = (uint16_t)conf->ping_s,
+		.secs_since_valid_hangup = (uint16_t)(conf->ping_s + (conf->ping_s * 3 + 4) / 5)};
 	init_handles(hub);
 	join(hub);
 	*ret = hub;

@@ -14,6 +14,7 @@
 #define FL_HUB_STOP_MS	  2000	/* for close frames to reach the peers */
 #define FL_HUB_BODY_MS	  30000 /* a small body must be there */
 #define FL_HUB_SILENCE_MS 20000 /* a large one must go on */
+#define FL_HUB_RATE_MIN	  1024	/* bytes a second, of a large body */
 #define FL_HUB_STALL_S	  60	/* a peer that takes no bytes */
 
 struct fl_session;

@@ -16,6 +16,7 @@
 #include <fairlead/trust/pki.h>
 
 #define FL_SESSION_HELLO_S     20
+#define FL_SESSION_CLOSE_S     5 /* for the peer to answer a close */
 #define FL_SESSION_RATE_PER_S  20.0 /* messages */
 #define FL_SESSION_RATE_BURST  200.0
 #define FL_SESSION_THROTTLE_MS 250
