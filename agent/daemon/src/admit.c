@@ -87,9 +87,9 @@ enum fl_rc fl_job_verify(struct fl_job_run *run, struct fl_err *err)
 	return verify_release(run, err);
 }
 
-static void on_received_again(uv_timer_t *timer)
+static void on_present_again(uv_timer_t *timer)
 {
-	fl_step_received(timer->data);
+	fl_job_present(timer->data);
 }
 
 /* The withdrawn job ends; so does the cancel itself. */
@@ -103,34 +103,42 @@ static void finish_cancel(struct fl_job_run *run)
 	fl_job_enter(run, FL_JOB_VERIFIED, FL_OK, NULL);
 }
 
+/* A component held by an older job past its sealing is waited for as policy is: in waiting_to_download. */
+static void on_opened(struct fl_job_run *run)
+{
+	if (run->row.state == FL_JOB_WAITING_TO_DOWNLOAD)
+		fl_step_waiting_to_download(run);
+	else if (strcmp(run->job.intent, "cancel") == 0)
+		finish_cancel(run);
+	else
+		fl_job_enter(run, FL_JOB_VERIFIED, FL_OK, NULL);
+}
+
 static void on_presented(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
 			 struct fl_helper_answer *answer)
 {
 	(void)answer;
 	struct fl_job_run *run = call->ctx;
+	const bool first = run->row.state == FL_JOB_RECEIVED;
 	if (rc == FL_E_PEER_CLOSED)
 		return; /* parked; recovery goes on */
 	if (rc == FL_E_ANCHOR_LOST)
 		fl_agent_ask_heartbeat(run->agent);
-	if (rc != FL_OK && fl_rc_retryable(rc)) {
-		fl_job_wait(run, err, "helper", 0, fl_job_backoff_ms(run), on_received_again);
-	} else if (rc != FL_OK) {
-		fl_job_enter_err(run, FL_JOB_REJECTED, err);
-	} else if (strcmp(run->job.intent, "cancel") == 0) {
-		finish_cancel(run);
-	} else {
+	run->opened = rc == FL_OK;
+	if (rc == FL_OK)
+		on_opened(run);
+	else if (rc == FL_E_COMPONENT_BUSY && first)
 		fl_job_enter(run, FL_JOB_VERIFIED, FL_OK, NULL);
-	}
+	else if (fl_rc_retryable(rc))
+		fl_job_wait(run, err, rc == FL_E_COMPONENT_BUSY ? "component" : "helper", 0,
+			    fl_job_backoff_ms(run), on_present_again);
+	else
+		fl_job_enter_err(run, first ? FL_JOB_REJECTED : FL_JOB_FAILED, err);
 }
 
-void fl_step_received(struct fl_job_run *run)
+void fl_job_present(struct fl_job_run *run)
 {
 	struct fl_err err = {0};
-	enum fl_rc rc = fl_job_verify(run, &err);
-	if (rc != FL_OK) {
-		fl_job_enter_err(run, FL_JOB_REJECTED, &err);
-		return;
-	}
 	struct fl_ipc_signature job_sigs[FL_SIGS_MAX], release_sigs[FL_SIGS_MAX];
 	struct fl_ipc_document docs[2];
 	const struct fl_bytes payloads[2] = {run->job_env.payload, run->release_env.payload};
@@ -140,9 +148,19 @@ void fl_step_received(struct fl_job_run *run)
 	const size_t n = run->has_release ? 2 : 1;
 	const struct fl_ipc_documents body = {.documents = {docs, n}};
 	run->call = (struct fl_helper_call){.done = on_presented, .ctx = run};
-	rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_PRESENT, &body, payloads, n, &err);
+	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_PRESENT, &body, payloads,
+				       n, &err);
 	if (rc != FL_OK)
-		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_received_again);
+		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_present_again);
+}
+
+void fl_step_received(struct fl_job_run *run)
+{
+	struct fl_err err = {0};
+	if (fl_job_verify(run, &err) == FL_OK)
+		fl_job_present(run);
+	else
+		fl_job_enter_err(run, FL_JOB_REJECTED, &err);
 }
 
 /* An older job that has not come to sealing gives way; one that has is waited for. */

@@ -104,6 +104,27 @@ void fl_agent_ask_heartbeat(struct fl_agent *agent)
 					    0, &err) == FL_OK;
 }
 
+/* The anchor is whole again: jobs are accepted from now on, have them sent again. */
+static void on_facts_again(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+			   struct fl_helper_answer *answer)
+{
+	struct fl_agent *agent = call->ctx;
+	(void)err;
+	(void)answer;
+	if (rc != FL_OK)
+		return; /* the connection is gone; `up` brings them */
+	fl_agent_on_facts(agent);
+	fl_link_restart(&agent->link);
+}
+
+static void ask_facts(struct fl_agent *agent)
+{
+	struct fl_err err = {0};
+	agent->facts_call = (struct fl_helper_call){.done = on_facts_again, .ctx = agent};
+	if (fl_helper_refresh(&agent->helper, &agent->facts_call, &err) != FL_OK)
+		fl_log_err(FL_LOG_WARNING, &err, "facts of the helper");
+}
+
 static void on_heartbeat_taken(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
 			       struct fl_helper_answer *answer)
 {
@@ -112,14 +133,15 @@ static void on_heartbeat_taken(struct fl_helper_call *call, enum fl_rc rc, const
 	agent->heartbeat_busy = false;
 	if (rc != FL_OK) {
 		fl_log_err(FL_LOG_WARNING, err, "heartbeat refused by the helper");
+		if (rc != FL_E_PEER_CLOSED)
+			fl_outbox_refused(&agent->outbox, err);
 		return;
 	}
 	agent->time_known = true;
 	agent->fleet_utc = agent->heartbeat_utc;
 	agent->fleet_boot_ms = fl_clock_boot_ms(agent->clock);
 	if (agent->helper.facts.anchor_lost)
-		fl_link_restart(&agent->link); /* jobs are accepted from now on: have them sent again */
-	agent->helper.facts.anchor_lost = false;
+		ask_facts(agent);
 	fl_jobs_on_heartbeat(&agent->jobs, &agent->heartbeat);
 }
 

@@ -40,7 +40,7 @@ struct fl_agent {
 	struct fl_http http;
 	struct fl_enrol enrol;
 	struct fl_helper helper;
-	struct fl_helper_call nonce_call, heartbeat_call, root_call;
+	struct fl_helper_call nonce_call, heartbeat_call, root_call, facts_call;
 	struct fl_link link;
 	struct fl_jobs jobs;
 	struct fl_outbox outbox;

@@ -92,7 +92,9 @@ void fl_step_waiting_to_download(struct fl_job_run *run)
 			    on_download_again);
 		return;
 	}
-	if (fl_gate_open(run, FL_GATE_DOWNLOAD))
+	if (!run->opened)
+		fl_job_present(run);
+	else if (fl_gate_open(run, FL_GATE_DOWNLOAD))
 		fl_job_enter(run, FL_JOB_STAGING, FL_OK, NULL);
 	else
 		obey(run, on_download_again);

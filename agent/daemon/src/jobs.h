@@ -38,6 +38,7 @@ struct fl_job_run {
 	struct fl_job job;
 	struct fl_release release;
 	bool has_release;
+	bool opened;	   /* the helper lists it as open; without that nothing is staged */
 	bool parked;	   /* the helper is away: nothing is started */
 	bool saving;
 	bool stored;	   /* the envelopes stand in the store */
@@ -108,6 +109,8 @@ uint64_t fl_job_backoff_ms(struct fl_job_run *run);
 /* admit.c */
 enum fl_rc fl_job_verify(struct fl_job_run *run, struct fl_err *err) FL_CHECKED;
 void fl_step_received(struct fl_job_run *run);
+/* Shows the documents to the helper, which opens the job; then the step goes on. */
+void fl_job_present(struct fl_job_run *run);
 void fl_step_verified(struct fl_job_run *run);
 /* gate.c */
 void fl_step_waiting_to_download(struct fl_job_run *run);

@@ -80,6 +80,7 @@ void fl_job_recover(struct fl_job_run *run)
 	const struct fl_recover_verdict verdict = fl_recover_decide(&known);
 	run->step_index = 0;
 	run->backoff = 0;
+	run->opened = known.open != NULL;
 	if (!ended(&verdict) && !verify_again(run))
 		return;
 	if (verdict.restage)

@@ -31,12 +31,13 @@ static struct fl_recover_verdict before_switch(enum fl_job_state journal)
 static struct fl_recover_verdict rolling_back(const struct fl_recover_facts *facts,
 					      enum fl_job_state state)
 {
-	const bool told = facts->journal_reason != FL_OK;
-	return (struct fl_recover_verdict){
-		.state = state,
-		.reason = told ? facts->journal_reason : FL_E_BOOT_FAILED,
-		.text = told ? NULL : facts->boot_failure,
-	};
+	struct fl_recover_verdict v = {.state = state, .reason = facts->journal_reason};
+	if (v.reason != FL_OK)
+		return v;
+	const bool ran = facts->journal == FL_JOB_CHECKING || facts->journal == FL_JOB_COMMITTING;
+	v.reason = ran ? FL_E_TRIAL_DEADLINE : FL_E_BOOT_FAILED;
+	v.text = ran ? "the helper fell back: no commit before the deadline" : facts->boot_failure;
+	return v;
 }
 
 static struct fl_recover_verdict of_open(const struct fl_recover_facts *facts)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define HEARTBEAT_EVERY_MS 5000
+#define AHEAD_OF_HELPER_MS 3000
 #define GATEWAY_PATIENCE   2 /* rules weaker than `fleet` commit without it after that part of the deadline */
 #define ROLLBACK_TRIES	   5
 #define RESTART_PATIENCE_MS (UINT64_C(60) * 1000)
@@ -47,7 +48,9 @@ static void on_waiting_for_fleet(uv_timer_t *timer)
 		return;
 	}
 	fl_agent_ask_heartbeat(run->agent);
-	uv_timer_start(&run->wait, on_waiting_for_fleet, HEARTBEAT_EVERY_MS, 0);
+	const uint64_t left = run->deadline_ms - now;
+	uv_timer_start(&run->wait, on_waiting_for_fleet, left < HEARTBEAT_EVERY_MS ? left : HEARTBEAT_EVERY_MS,
+		       0);
 }
 
 static void on_checks_done(struct fl_checks *checks, enum fl_rc rc, const struct fl_err *err)
@@ -69,6 +72,8 @@ void fl_step_checking(struct fl_job_run *run)
 	run->deadline_ms = uv_now(&run->agent->loop) + run->deadline_len_ms;
 	if (facts != NULL && facts->trial && facts->trial_left_ms < run->deadline_len_ms)
 		run->deadline_ms = uv_now(&run->agent->loop) + facts->trial_left_ms;
+	if (run->deadline_ms > uv_now(&run->agent->loop) + AHEAD_OF_HELPER_MS)
+		run->deadline_ms -= AHEAD_OF_HELPER_MS; /* who knows the reason rolls back first */
 	run->checked = false;
 	enum fl_rc rc = fl_checks_start(&run->checks, &run->agent->loop, run->agent->config.check_dir,
 					on_checks_done, run, &err);
