@@ -12,9 +12,10 @@
 #include <fairlead/ipc/codec.h>
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define CONTROL 3
@@ -62,6 +63,7 @@ static void act(const char *mode, int target)
 			send_frame(FL_FRAME_KEEPALIVE, &empty);
 		usleep(50 * 1000);
 	}
+	_exit(0);
 }
 
 int main(void)
@@ -73,6 +75,7 @@ int main(void)
 	int fds[FL_FRAME_FDS_MAX];
 	size_t n_fds;
 	const char *mode = getenv("FAKE_RUNNER");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (mode == NULL || fl_frame_recv(CONTROL, &frame, fds, &n_fds, &err) != FL_OK ||
 	    fl_frame_decode(FL_FRAME_START, frame.data, frame.len, &arena, &start, &err) != FL_OK ||
 	    n_fds != 2 || start.resources.n != 1)

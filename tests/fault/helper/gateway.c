@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway.h"
 
+#include "flshim.h"
+
 #include <fairlead/base/clock.h>
 #include <fairlead/base/file.h>
 
@@ -50,7 +52,7 @@ void gw_set_image_info(const struct gateway *g, const char *version, uint64_t se
 	gw_write(g, "run/image-info", text, (size_t)n);
 }
 
-static void write_config(const struct gateway *g)
+static void write_config(const struct gateway *g, const char *boot)
 {
 	char text[4096];
 	int n = snprintf(
@@ -59,11 +61,11 @@ static void write_config(const struct gateway *g)
 		"\nhw_rev = 1\n[trust]\nroot = root.json\n[identity]\npublic = device.pub\n"
 		"[helper]\nsocket = run/helper.sock\n[anchor]\ndir = anchor\n"
 		"[runner]\nprogram = " FL_FAKE_RUNNER "\nplugins = plugins\n%s"
-		"[boot]\nprogram = " FL_BOOT "\nbackend = sim\ndir = boot\n"
+		"[boot]\nprogram = %s\nbackend = sim\ndir = boot\n"
 		"[host]\nrunning_slot = run/slot\nimage_info = run/image-info\nboot_id = run/boot-id\n"
 		"boot_failure = run/boot-failure\nrestart_request = run/restart\n"
 		"[component.rootfs]\nhandler = rootfs\nslot.a = slots/a.img\nslot.b = slots/b.img\n",
-		g->dir, geteuid() == 0 ? "user = nobody\n" : "");
+		g->dir, geteuid() == 0 ? "user = nobody\n" : "", boot);
 	gw_write(g, "gateway.conf", text, (size_t)n);
 }
 
@@ -83,7 +85,6 @@ static void new_boot_id(struct gateway *g)
 	char id[37];
 	OK(fl_uuid_new(id, &err));
 	gw_write(g, "run/boot-id", id, strlen(id));
-	g->boots++;
 }
 
 static void init_boot(const struct gateway *g)
@@ -117,7 +118,7 @@ void gw_init(struct gateway *g)
 	gw_write(g, "run/slot", "a\n", 2);
 	gw_set_image_info(g, "1.0", 1, 1);
 	new_boot_id(g);
-	write_config(g);
+	write_config(g, FL_BOOT);
 	write_trust(g);
 	init_boot(g);
 }
@@ -140,18 +141,58 @@ void gw_done(struct gateway *g)
 
 /* --- the processes --- */
 
+static void preload(const struct gateway *g, const char *plan)
+{
+	setenv("FLSHIM", plan, 1);
+	setenv("FLSHIM_DIR", g->dir, 1);
+	setenv("FLSHIM_OUT", gw_path(g, "counts"), 1);
+	setenv("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0", 1);
+	setenv("LD_PRELOAD", FL_SHIM, 1);
+}
+
+uint64_t gw_fired(const struct gateway *g)
+{
+	struct flshim_counts counts = {0};
+	int fd = open(gw_path(g, "counts"), O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, &counts, sizeof(counts));
+	fl_close(&fd);
+	return n == (ssize_t)sizeof(counts) ? counts.fired : 0;
+}
+
+void gw_break_boot(struct gateway *g, unsigned call, unsigned n)
+{
+	char text[1024];
+	char plan[32];
+	int len = snprintf(text, sizeof(text),
+			   "#!/bin/sh\ncd %s\necho >> calls\n"
+			   "if [ $(wc -l < calls) -eq %u ]; then\n"
+			   "export FLSHIM=$(cat plan) FLSHIM_DIR=%s/boot FLSHIM_OUT=%s/counts\n"
+			   "export ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=" FL_SHIM "\nfi\n"
+			   "exec " FL_BOOT " \"$@\"\n",
+			   g->dir, call, g->dir, g->dir);
+	gw_write(g, "boot-wrapper", text, (size_t)len);
+	cr_assert_eq(chmod(gw_path(g, "boot-wrapper"), 0755), 0);
+	len = snprintf(plan, sizeof(plan), "kill:%u", n);
+	gw_write(g, "plan", plan, (size_t)len);
+	write_config(g, "boot-wrapper");
+}
+
 static void start_helper(struct gateway *g, const char *runner)
 {
 	char config[160];
 	char log[160];
 	snprintf(config, sizeof(config), "%s/gateway.conf", g->dir);
 	snprintf(log, sizeof(log), "%s/helper.log", g->dir);
+	const char *plan = g->plan;
+	g->plan = NULL;
 	g->helper = fork();
 	cr_assert_geq(g->helper, 0);
 	if (g->helper != 0)
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setenv("FAKE_RUNNER", runner == NULL ? "lie" : runner, 1);
+	if (plan != NULL)
+		preload(g, plan);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	dup2(fd, STDERR_FILENO);
 	execl(FL_HELPER, "fairlead-helper", "--config", config, (char *)NULL);
@@ -190,9 +231,25 @@ void gw_connect(struct gateway *g)
 
 void gw_start(struct gateway *g, const char *runner)
 {
+	cr_assert(gw_try_start(g, runner), "the helper does not start");
+}
+
+/* True when it greeted us; false when it has ended meanwhile. */
+bool gw_try_start(struct gateway *g, const char *runner)
+{
 	(void)unlink(gw_path(g, "run/helper.sock"));
 	start_helper(g, runner);
-	gw_connect(g);
+	fl_close(&g->sock);
+	for (int i = 0; i < 4000 && !try_connect(g); i++) {
+		if (waitpid(g->helper, NULL, WNOHANG) == g->helper) {
+			g->helper = 0;
+			return false;
+		}
+		usleep(5000);
+	}
+	if (g->sock < 0)
+		show_log(g);
+	return gw_hello(g) == FL_OK;
 }
 
 void gw_kill(struct gateway *g)

@@ -27,7 +27,7 @@ struct gateway {
 	char text[1024];	 /* of the last answer */
 	struct fl_ipc_hello_reply hello;
 	struct fl_ipc_staged staged;
-	uint64_t boots;
+	const char *plan; /* of flshim (tests/fault/shim), for the next helper that is started; NULL: none */
 	uint64_t trial_seq; /* the machine's memory */
 	unsigned used;
 	uint8_t images[3][200000]; /* 0: the factory's */
@@ -41,6 +41,12 @@ void gw_write(const struct gateway *g, const char *name, const void *data, size_
 
 /* Starts the helper with this fake runner, connects and says hello. */
 void gw_start(struct gateway *g, const char *runner);
+/* The same; false when the helper ended before it greeted us. */
+bool gw_try_start(struct gateway *g, const char *runner);
+/* How often the plan of the last helper that had one struck. */
+uint64_t gw_fired(const struct gateway *g);
+/* fairlead-boot is killed at its n-th change of a file, the `call`-th time it is run from now on. */
+void gw_break_boot(struct gateway *g, unsigned call, unsigned n);
 /* kill -9 */
 void gw_kill(struct gateway *g);
 void gw_connect(struct gateway *g);
