@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define LENGTH_MIN_MAX (7 * 24 * 60)
+#define LENGTH_MIN_MAX UINT64_C(10080) /* a week */
 
 /* The day at text, 0 = Monday; -1 when there is none. */
 static int day_at(const char *text)
@@ -91,8 +91,9 @@ enum fl_rc fl_window_parse(const char *days, const char *start, uint64_t length_
 	if (!parse_start(start, &w.start_s))
 		return fl_fail(err, FL_E_CONFIG, 0, "start '%s': not HH:MM, 00:00 to 23:59", start);
 	if (length_min < 1 || length_min > LENGTH_MIN_MAX)
-		return fl_fail(err, FL_E_CONFIG, 0, "length: not 1 to %d minutes", LENGTH_MIN_MAX);
-	w.length_s = (uint32_t)length_min * 60;
+		return fl_fail(err, FL_E_CONFIG, 0, "length: not 1 to %d minutes",
+			       (int)LENGTH_MIN_MAX);
+	w.length_s = (uint32_t)(length_min * 60);
 	*ret = w;
 	return FL_OK;
 }

@@ -15,10 +15,10 @@
 #define ROOM	     (4 * SIZE)
 #define WAIT_CHANGES 8 /* after a try that failed: each costs flash */
 
-static bool has_room(const char *dir)
+bool store_has_room(const struct fl_store *store)
 {
 	struct statvfs fs;
-	return statvfs(dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize >= ROOM;
+	return statvfs(store->dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize >= ROOM;
 }
 
 static void fill(uint8_t *data, size_t len)
@@ -64,7 +64,7 @@ void store_ballast_make(struct fl_store *store, bool only_with_room)
 		store->ballast_wait--;
 		return;
 	}
-	if (only_with_room && !has_room(store->dir))
+	if (only_with_room && !store_has_room(store))
 		return;
 	store->ballast = write_file(path);
 	store->ballast_wait = store->ballast ? 0 : WAIT_CHANGES;

@@ -39,6 +39,7 @@ enum fl_rc store_exec(struct fl_store *store, const char *sql, struct fl_err *er
 enum fl_rc store_fail(sqlite3 *sql, int result, const char *what, struct fl_err *err);
 
 /* ballast.c: 64 KiB that are given up when the disk is full. Neither fails: it is there or not. */
+bool store_has_room(const struct fl_store *store); /* for a ballast and more */
 bool store_ballast_release(struct fl_store *store);
 void store_ballast_make(struct fl_store *store, bool only_with_room);
 
@@ -70,7 +71,9 @@ bool store_column_bytes(const struct query *q, int column, struct fl_bytes *ret)
 
 /*
  * One transaction around change(): all of it durable, or nothing of it and an error. On a full disk
- * the ballast is given up and change() called a second time.
+ * the ballast is given up and change() called a second time. Where neither ballast nor room is
+ * left, the database may be changed but not made larger: the last blocks are for the write-ahead
+ * log.
  */
 typedef enum fl_rc store_change_fn(struct fl_store *store, void *arg, struct fl_err *err);
 enum fl_rc store_change(struct fl_store *store, store_change_fn *change, void *arg,

@@ -36,17 +36,10 @@ static enum fl_rc fail_errno(struct fl_err *err, const char *what)
 	return fl_fail(err, fl_rc_from_errno(e), e, "%s", what);
 }
 
-static enum fl_rc open_file(const char *dir, int *ret, struct fl_err *err)
+static enum fl_rc check_file(int fd, struct fl_err *err)
 {
-	char path[PATH_MAX];
 	struct stat st;
-	enum fl_rc rc = fl_dir_make(dir, 0700, err);
-	if (rc == FL_OK)
-		rc = fl_path_join(path, sizeof(path), dir, "log.ring", err);
-	if (rc != FL_OK)
-		return rc;
-	FL_AUTO_FD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || fstat(fd, &st) != 0)
+	if (fstat(fd, &st) != 0)
 		return fail_errno(err, "open log.ring");
 	if (!S_ISREG(st.st_mode))
 		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "log.ring is no file");
@@ -54,9 +47,20 @@ static enum fl_rc open_file(const char *dir, int *ret, struct fl_err *err)
 		return fail_errno(err, "size log.ring");
 	/* Where the file system can, its room is taken now; a full disk then costs no line. */
 	(void)fallocate(fd, 0, 0, (off_t)RING_SIZE);
-	*ret = fd;
-	fd = -1;
 	return FL_OK;
+}
+
+/* *fd is set also when the file will not do: closing the ring closes it. */
+static enum fl_rc open_file(const char *dir, int *fd, struct fl_err *err)
+{
+	char path[PATH_MAX];
+	enum fl_rc rc = fl_dir_make(dir, 0700, err);
+	if (rc == FL_OK)
+		rc = fl_path_join(path, sizeof(path), dir, "log.ring", err);
+	if (rc != FL_OK)
+		return rc;
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	return *fd < 0 ? fail_errno(err, "open log.ring") : check_file(*fd, err);
 }
 
 static enum fl_rc read_file(int fd, uint8_t **ret, struct fl_err *err)

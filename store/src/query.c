@@ -90,7 +90,7 @@ static enum fl_rc reserve(struct fl_store *store, uint64_t *pages, struct fl_err
 	store->grows = *pages > store->pages;
 	if (!store->grows)
 		return FL_OK;
-	if (!store->ballast)
+	if (!store->ballast && !store_has_room(store))
 		return fl_fail(err, FL_E_NO_SPACE, 0, "what is left is for what must be written");
 	if (fallocate(store->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(*pages * STORE_PAGE_SIZE)) == 0)
 		return FL_OK;

@@ -14,7 +14,7 @@
 #include <fairlead/base/log.h>
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdio.h> /* rename(2). NOLINT(portability-restrict-system-includes) */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

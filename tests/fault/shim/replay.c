@@ -313,7 +313,7 @@ static void take(struct replay *r, struct change c)
 		break;
 	case FLSHIM_CREATE:
 		c.inode = new_inode(r);
-		/* fall through */
+		__attribute__((fallthrough));
 	case FLSHIM_RENAME:
 	case FLSHIM_UNLINK:
 	case FLSHIM_LINK:
