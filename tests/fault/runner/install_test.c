@@ -5,8 +5,11 @@
 #include <fairlead/base/file.h>
 
 #include <criterion/criterion.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -162,6 +165,35 @@ Test(runner_install, a_target_that_is_too_small)
 	cr_assert_eq(st.st_blocks, 0, "nothing was written");
 	p.activity = "prepare";
 	play_expect(&p, "permanent", "slot_too_small", NULL);
+}
+
+/* A sparse file on a small disk of its own; needs a mount namespace, which root has, and others
+ * where users may have them. */
+static bool small_disk(const char *size, bool again)
+{
+	char data[64];
+	(void)snprintf(data, sizeof(data), "size=%s", size);
+	if (!again && unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0)
+		return false;
+	if (!again && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		return false;
+	return mount("none", "/tmp", "tmpfs", again ? MS_REMOUNT : 0, data) == 0;
+}
+
+Test(runner_install, no_space_now_is_no_failure_for_ever)
+{
+	struct outcome out;
+	if (!small_disk("4m", false))
+		cr_skip("no mount namespace");
+	FL_AUTO_FD target = target_on_disk("", 0, TARGET_LEN);
+	struct play p = {.plugin = ROOTFS, .content = &content, .target = target};
+	play_expect(&p, "retry", "no_space", &out);
+	uint64_t done = out.progress.done_bytes;
+	cr_assert_gt(done, 2 * MIB);
+	cr_assert(small_disk("20m", true));
+	play_expect(&p, "ok", "ok", &out);
+	cr_assert(target_is(target, &content));
+	cr_assert_geq(out.progress.kept_bytes, done, "what was flushed is not fetched again");
 }
 
 Test(runner_install, a_format_that_is_none)
