@@ -47,17 +47,15 @@ enum fl_rc fl_jobs_sign(const struct fl_jobs *jobs, const struct fl_job *job, st
 }
 
 /*
- * A device without memory takes no job up to this number again: everything that is over. One that waits for its first
- * contact lies above.
+ * A device without memory takes no job up to this number: the highest that is over, so that none of those can come again.
+ * Those that wait for its first contact lie above; one that an older order overtook is refused, and ordered anew.
  */
 static enum fl_rc latest_job_seq(const struct fl_jobs *jobs, const char *device_id, uint64_t *ret,
 				 struct fl_err *err)
 {
 	const struct fl_db_value params[] = {fl_db_str(device_id)};
 	struct fl_db_query query = {
-		"SELECT coalesce((SELECT min(job_seq) - 1 FROM jobs WHERE device_id = $1 AND final = 0), job_seq)"
-		" FROM devices WHERE device_id = $1",
-		params, 1, NULL, NULL};
+		"SELECT max(job_seq) FROM jobs WHERE device_id = $1 AND final = 1", params, 1, NULL, NULL};
 	return fl_db_number(jobs->db, &query, 0, ret, err);
 }
 
