@@ -90,17 +90,17 @@ static enum fl_rc make_job(struct deploying *d, struct outcome *o, struct fl_err
 {
 	struct fl_buf body = FL_BUF((size_t)4096), answer = FL_BUF(FL_TOOLS_ANSWER_MAX);
 	struct fl_arena arena = FL_ARENA((size_t)64 * 1024);
-	struct fl_tools_made made;
+	struct fl_tools_made made = {0};
+	const struct fl_tools_request request = {"POST", "/jobs", &body, &fl_tools_made_schema};
 	enum fl_rc rc = make_body(d, o->device_id, &body, err);
 	if (rc == FL_OK)
-		rc = fl_tools_fleet_ask(d->fleet, "POST", "/jobs", &body, &answer,
-					&fl_tools_made_schema, &arena, &made, err);
-	if (rc == FL_OK && made.job_id == NULL)
-		rc = fl_fail(err, FL_E_PROTOCOL, 0, "fleet: no job_id in its answer");
-	if (rc == FL_OK) {
+		rc = fl_tools_fleet_ask(d->fleet, &request, &answer, &arena, &made, err);
+	if (rc == FL_OK && made.job_id != NULL) {
 		memcpy(o->job_id, made.job_id, sizeof(o->job_id));
 		o->job = o->job_id;
 		o->job_seq = made.job_seq;
+	} else if (rc == FL_OK) {
+		rc = fl_fail(err, FL_E_PROTOCOL, 0, "fleet: no job_id in its answer");
 	}
 	fl_arena_free(&arena);
 	fl_buf_free(&answer);

@@ -32,8 +32,8 @@ enum fl_rc fl_tools_device_enroll(struct fl_tools_call *call, struct fl_err *err
 	if (rc == FL_OK)
 		rc = fl_buf_appendf(&body, err, "{\"identity\":\"%s\"}", text);
 	(void)snprintf(path, sizeof(path), "/devices/%.64s", call->args[0]);
-	const struct fl_tools_query query = {"PUT", path,	   &body, &fl_tools_made_schema,
-					     &made, print_enrolled};
+	const struct fl_tools_query query = {
+		{"PUT", path, &body, &fl_tools_made_schema}, &made, print_enrolled};
 	if (rc == FL_OK)
 		rc = fl_tools_query_run(call, &query, err);
 	fl_buf_free(&body);
@@ -57,8 +57,8 @@ enum fl_rc fl_tools_device_revoke(struct fl_tools_call *call, struct fl_err *err
 	if (rc != FL_OK)
 		return rc;
 	(void)snprintf(path, sizeof(path), "/devices/%.64s", call->args[0]);
-	const struct fl_tools_query query = {"DELETE", path,	     NULL, &fl_tools_made_schema,
-					     &made,    print_revoked};
+	const struct fl_tools_query query = {
+		{"DELETE", path, NULL, &fl_tools_made_schema}, &made, print_revoked};
 	return fl_tools_query_run(call, &query, err);
 }
 
@@ -199,8 +199,8 @@ enum fl_rc fl_tools_device_show(struct fl_tools_call *call, struct fl_err *err)
 	if (rc != FL_OK)
 		return rc;
 	(void)snprintf(path, sizeof(path), "/devices/%.64s", call->args[0]);
-	const struct fl_tools_query query = {"GET",   path,	   NULL, &fl_tools_device_schema,
-					     &device, print_device};
+	const struct fl_tools_query query = {
+		{"GET", path, NULL, &fl_tools_device_schema}, &device, print_device};
 	return fl_tools_query_run(call, &query, err);
 }
 
@@ -219,7 +219,7 @@ static enum fl_rc print_status(const struct fl_tools_call *call, const void *ans
 enum fl_rc fl_tools_status(struct fl_tools_call *call, struct fl_err *err)
 {
 	struct fl_tools_status_answer status;
-	const struct fl_tools_query query = {"GET",   "/status",   NULL, &fl_tools_status_schema,
-					     &status, print_status};
+	const struct fl_tools_query query = {
+		{"GET", "/status", NULL, &fl_tools_status_schema}, &status, print_status};
 	return fl_tools_query_run(call, &query, err);
 }

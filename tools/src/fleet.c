@@ -305,18 +305,19 @@ enum fl_rc fl_tools_fleet_call(struct fl_tools_fleet *fleet, const char *method,
 	return rc;
 }
 
-enum fl_rc fl_tools_fleet_ask(struct fl_tools_fleet *fleet, const char *method, const char *path,
-			      const struct fl_buf *body, struct fl_buf *answer,
-			      const struct fl_schema *schema, struct fl_arena *arena, void *out,
+enum fl_rc fl_tools_fleet_ask(struct fl_tools_fleet *fleet, const struct fl_tools_request *request,
+			      struct fl_buf *answer, struct fl_arena *arena, void *out,
 			      struct fl_err *err)
 {
-	enum fl_rc rc = fl_tools_fleet_call(fleet, method, path, body, answer, err);
+	enum fl_rc rc = fl_tools_fleet_call(fleet, request->method, request->path, request->body,
+					    answer, err);
 	if (rc != FL_OK)
 		return rc;
-	rc = fl_json_decode(schema, answer->data, answer->len, FL_JSON_IGNORE_UNKNOWN, arena, out,
-			    err);
+	rc = fl_json_decode(request->schema, answer->data, answer->len, FL_JSON_IGNORE_UNKNOWN,
+			    arena, out, err);
 	return rc == FL_OK ? rc
-			   : fl_wrap(err, FL_E_PROTOCOL, "fleet: answer to %s %s", method, path);
+			   : fl_wrap(err, FL_E_PROTOCOL, "fleet: answer to %s %s", request->method,
+				     request->path);
 }
 
 enum fl_rc fl_tools_fleet_has(struct fl_tools_fleet *fleet, const char *path, bool *ret,

@@ -29,11 +29,16 @@ void fl_tools_fleet_close(struct fl_tools_fleet *fleet);
 enum fl_rc fl_tools_fleet_call(struct fl_tools_fleet *fleet, const char *method, const char *path,
 			       const struct fl_buf *body, struct fl_buf *answer,
 			       struct fl_err *err) FL_CHECKED;
+struct fl_tools_request {
+	const char *method;
+	const char *path;
+	const struct fl_buf *body;	/* or NULL */
+	const struct fl_schema *schema; /* of the answer */
+};
 /* The same, and decodes the answer by its schema, unknown members ignored, into *out (owned by
  * arena). */
-enum fl_rc fl_tools_fleet_ask(struct fl_tools_fleet *fleet, const char *method, const char *path,
-			      const struct fl_buf *body, struct fl_buf *answer,
-			      const struct fl_schema *schema, struct fl_arena *arena, void *out,
+enum fl_rc fl_tools_fleet_ask(struct fl_tools_fleet *fleet, const struct fl_tools_request *request,
+			      struct fl_buf *answer, struct fl_arena *arena, void *out,
 			      struct fl_err *err) FL_CHECKED;
 /* HEAD: is it there? */
 enum fl_rc fl_tools_fleet_has(struct fl_tools_fleet *fleet, const char *path, bool *ret,

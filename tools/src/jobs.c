@@ -184,8 +184,8 @@ enum fl_rc fl_tools_jobs_show(struct fl_tools_call *call, struct fl_err *err)
 	if (rc != FL_OK)
 		return rc;
 	(void)snprintf(path, sizeof(path), "/jobs/%.36s", call->args[0]);
-	const struct fl_tools_query query = {"GET", path,     NULL, &fl_tools_job_schema,
-					     &job,  print_job};
+	const struct fl_tools_query query = {
+		{"GET", path, NULL, &fl_tools_job_schema}, &job, print_job};
 	return fl_tools_query_run(call, &query, err);
 }
 
@@ -207,7 +207,7 @@ enum fl_rc fl_tools_jobs_cancel(struct fl_tools_call *call, struct fl_err *err)
 	if (rc != FL_OK)
 		return rc;
 	(void)snprintf(path, sizeof(path), "/jobs/%.36s/cancel", call->args[0]);
-	const struct fl_tools_query query = {"POST", path,	  NULL, &fl_tools_made_schema,
-					     &made,  print_cancel};
+	const struct fl_tools_query query = {
+		{"POST", path, NULL, &fl_tools_made_schema}, &made, print_cancel};
 	return fl_tools_query_run(call, &query, err);
 }

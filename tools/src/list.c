@@ -70,7 +70,8 @@ static enum fl_rc ask_page(struct listing *l, struct fl_buf *answer, struct fl_a
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return fl_fail(err, FL_E_TOO_LARGE, 0, "path of the list");
 	fl_buf_clear(answer);
-	return fl_tools_fleet_ask(l->fleet, "GET", path, NULL, answer, &schema, arena, ret, err);
+	const struct fl_tools_request request = {"GET", path, NULL, &schema};
+	return fl_tools_fleet_ask(l->fleet, &request, answer, arena, ret, err);
 }
 
 static enum fl_rc add_json(struct listing *l, const struct fl_buf *answer, uint64_t n,
@@ -129,7 +130,7 @@ static enum fl_rc show_page(struct listing *l, struct fl_err *err)
 {
 	struct fl_buf answer = FL_BUF(FL_TOOLS_ANSWER_MAX);
 	struct fl_arena arena = FL_ARENA(PAGE_ARENA);
-	struct page page;
+	struct page page = {0};
 	enum fl_rc rc = ask_page(l, &answer, &arena, &page, err);
 	while (rc == FL_E_PROTOCOL && l->list->id != NULL && l->page_max > 1) {
 		l->page_max /= 2;

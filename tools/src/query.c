@@ -6,8 +6,7 @@ static enum fl_rc ask_and_print(const struct fl_tools_call *call, struct fl_tool
 {
 	struct fl_buf answer = FL_BUF(FL_TOOLS_ANSWER_MAX);
 	struct fl_arena arena = FL_TOOLS_QUERY_ARENA;
-	enum fl_rc rc = fl_tools_fleet_ask(fleet, q->method, q->path, q->body, &answer, q->schema,
-					   &arena, q->out, err);
+	enum fl_rc rc = fl_tools_fleet_ask(fleet, &q->request, &answer, &arena, q->out, err);
 	if (rc == FL_OK && call->json)
 		(void)fprintf(call->out, "%s\n", fl_buf_str(&answer));
 	else if (rc == FL_OK)

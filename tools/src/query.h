@@ -10,11 +10,8 @@
 #define FL_TOOLS_QUERY_ARENA FL_ARENA((size_t)64 * 1024 * 1024)
 
 struct fl_tools_query {
-	const char *method;
-	const char *path;
-	const struct fl_buf *body; /* or NULL */
-	const struct fl_schema *schema;
-	void *out; /* a struct of the schema */
+	struct fl_tools_request request;
+	void *out; /* a struct of the request's schema */
 	enum fl_rc (*print)(const struct fl_tools_call *call, const void *answer,
 			    struct fl_err *err);
 };

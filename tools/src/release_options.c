@@ -76,7 +76,7 @@ static enum fl_rc fill_compat(struct fl_tools_draft *d, struct fl_err *err)
 	char *dash = strchr(text, '-');
 	if (dash != NULL)
 		*dash = '\0';
-	struct fl_any_list classes;
+	struct fl_any_list classes = {NULL, 0};
 	enum fl_rc rc = fl_tools_parse_u64(text, "--hw-rev: the lowest", 0, FL_U53_MAX,
 					   &d->compat.hw_rev_min, err);
 	if (rc == FL_OK)
@@ -121,7 +121,7 @@ static enum fl_rc fill_health(struct fl_tools_draft *d, struct fl_err *err)
 
 static enum fl_rc fill_rollback(struct fl_tools_draft *d, struct fl_err *err)
 {
-	struct fl_any_list texts;
+	struct fl_any_list texts = {NULL, 0};
 	enum fl_rc rc = values_of(d, "permits-rollback-to", &texts, err);
 	if (rc != FL_OK || texts.n == 0)
 		return rc;
