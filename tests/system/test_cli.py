@@ -175,19 +175,15 @@ def test_publishing_twice_is_the_same_as_once(fleet, release):
     assert [one["digest"] for one in listed] == [first["digest"]]
 
 
-def test_a_publication_that_was_cut_off_goes_on(fleet, release, tmp_path):
-    """The content is there, the release is not: only the release is sent."""
-    document = (release / "release.json").read_text()
+def test_content_that_the_fleet_has_is_not_sent_again(fleet, release, tmp_path, image, keys):
+    """Another release of the same image: only its document is new."""
     fleet.cli("release", "publish", release)
-    again = tmp_path / "again"
-    subprocess.run(["cp", "-r", release, again], check=True)
-    envelope = json.loads(document)
-    assert envelope["signatures"]
-    fleet.stop()
-    fresh_db = [path for path in fleet.folder.glob("fleet.db*")]
-    assert fresh_db
-    fleet.start()
-    assert not fleet.cli("release", "publish", again)["published"]
+    another = tmp_path / "another"
+    parsed(create(another, image, "--deadline-s", "60"))
+    parsed(fairlead("release", "sign", another, "--key", keys["release"], "--json"))
+    done = fleet.cli("release", "publish", another)
+    assert done["published"] and done["sent_objects"] == 0
+    assert len(fleet.cli("release", "list")["releases"]) == 2
 
 
 def test_changed_or_unsigned_releases_do_not_reach_the_fleet(fleet, release, tmp_path, image):

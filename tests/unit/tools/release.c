@@ -416,6 +416,52 @@ Test(tools_release, the_blob_must_decode_to_the_installed_tree)
 	fl_tools_release_close(&two);
 }
 
+static void copy_content(const char *from_dir, const struct fl_digest *from, const char *to_dir,
+			 const struct fl_digest *to)
+{
+	char source[FL_TOOLS_PATH_MAX], target[FL_TOOLS_PATH_MAX];
+	struct fl_err err;
+	for (int content = FL_TOOLS_BLOB; content <= FL_TOOLS_TREE; content++) {
+		size_t len;
+		cr_assert_eq(fl_tools_content_path(from_dir, content, from, source, &err), FL_OK);
+		cr_assert_eq(fl_tools_content_path(to_dir, content, to, target, &err), FL_OK);
+		uint8_t *data = read_whole(source, &len);
+		write_file(target, data, len);
+		free(data);
+	}
+}
+
+/* Another packing of the same image under the name of the first: only its own tree can tell. */
+Test(tools_release, the_blob_must_be_the_one_that_is_named)
+{
+	struct fl_tools_release one, two;
+	struct fl_err err = {0};
+	make_release();
+	cr_assert_eq(create("r2", "1.0.0", "--frame", "65536", "--level", "1"), 0, "%s",
+		     bench_errors);
+	cr_assert_eq(fl_tools_release_open("r1", &one, &err), FL_OK);
+	cr_assert_eq(fl_tools_release_open("r2", &two, &err), FL_OK);
+	const struct fl_component *a = one.doc.components.items, *b = two.doc.components.items;
+	struct fl_artifact claimed = *a->artifacts.items;
+	claimed.size = b->artifacts.items->size;
+	cr_assert_not(fl_digest_equal(&claimed.tree->root, &b->artifacts.items->tree->root));
+	copy_content("r2", &b->artifacts.items->tree->root, "r1", &claimed.tree->root);
+	cr_assert_eq(fl_tools_content_check("r1", &claimed, a->installed, &err),
+		     FL_E_CHUNK_MISMATCH);
+	fl_tools_release_close(&one);
+	fl_tools_release_close(&two);
+}
+
+Test(tools_release, verification_covers_the_content)
+{
+	make_release();
+	cr_assert_eq(sign(), 0);
+	cr_assert_eq(verify(), 0, "%s", bench_errors);
+	flip_bit(only_file("r1/blobs/sha256-wide1"), 400);
+	cr_assert_eq(verify(), FL_TOOLS_FAILED);
+	cr_assert(told("[chunk_mismatch]"), "%s", bench_errors);
+}
+
 Test(tools_release, a_changed_blob_is_not_published)
 {
 	make_release();
