@@ -4,6 +4,8 @@ import contextlib
 
 import pytest
 
+from faults import stops
+from faults.hostile import HostileFleet
 from harness import Fleet, Gateway, Keys, make_image
 
 
@@ -11,12 +13,18 @@ from harness import Fleet, Gateway, Keys, make_image
 def images(tmp_path_factory):
     """{release_seq: image}; 3 has no init."""
     folder = tmp_path_factory.mktemp("images")
-    return {number: make_image(folder / f"{number}.ext4", f"{number}.0.0", number, init=number != 3) for number in (1, 2, 3)}
+    return {number: make_image(folder / f"{number}.ext4", f"{number}.0.0", number, init=number != 3)
+            for number in (1, 2, 3, 4)}
 
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory):
     return Keys(tmp_path_factory.mktemp("keys") / "keys")
+
+
+@pytest.fixture(scope="session")
+def stop_library(tmp_path_factory):
+    return stops.build(tmp_path_factory.mktemp("stops"))
 
 
 @pytest.fixture
@@ -26,11 +34,21 @@ def fleet(tmp_path, keys):
 
 
 @pytest.fixture
+def hostile(fleet):
+    """Between the fleet and the gateways that are started with via=hostile."""
+    with HostileFleet(fleet) as running:
+        yield running
+
+
+@pytest.fixture
 def new_gateway(tmp_path, fleet, images):
-    """new_gateway("gw-2", conf="…") starts one more gateway; all are stopped after the test."""
+    """new_gateway("gw-2", conf="…") starts one more gateway, changed by before_start; all are stopped after the test."""
     with contextlib.ExitStack() as stack:
-        def start(name="gw-1", image=None, **more):
-            return stack.enter_context(Gateway(tmp_path / name, fleet, name, image or images[1], **more))
+        def start(name="gw-1", image=None, before_start=None, **more):
+            made = Gateway(tmp_path / name, fleet, name, image or images[1], **more)
+            if before_start:
+                before_start(made)
+            return stack.enter_context(made)
         yield start
 
 
@@ -42,8 +60,20 @@ def gateway(new_gateway):
 
 
 @pytest.fixture
+def stoppable(tmp_path, new_gateway, stop_library):
+    """stoppable("gw-2", …) is a gateway with its Stops (faults/stops.py), connected."""
+    def start(name="gw-1", **more):
+        stopper = stops.Stops(tmp_path / f"{name}-programs", stop_library)
+        running = new_gateway(name, programs=stopper.folder, **more)
+        running.wait_connected()
+        return running, stopper
+    return start
+
+
+@pytest.fixture
 def published(tmp_path, fleet, images):
     """published(2) is the folder of release 2.0.0, signed and on the fleet."""
-    def publish(number):
-        return fleet.publish(fleet.release(tmp_path / f"release-{number}", images[number], f"{number}.0.0"))
+    def publish(number, *options, **more):
+        folder = tmp_path / f"release-{number}"
+        return fleet.publish(fleet.release(folder, images[number], f"{number}.0.0", *options, **more))
     return publish

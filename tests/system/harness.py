@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -59,9 +60,36 @@ def free_ports(count):
 def read(path):
     """The file's text without the line end, or '' when there is none."""
     try:
-        return Path(path).read_text().strip()
-    except FileNotFoundError:
+        return Path(path).read_text(errors="replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def descendants(pid):
+    """All processes below this one, {pid: name}."""
+    children = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        name, _, rest = read(path).partition("(")[2].rpartition(")")
+        if rest:
+            children.setdefault(int(rest.split()[1]), []).append((int(path.parent.name), name))
+    found, new = {}, [pid]
+    while new:
+        below = children.get(new.pop(), [])
+        found.update(below)
+        new += [one for one, _ in below]
+    return found
+
+
+def kill_pid(pid, number=signal.SIGKILL):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
 
 
 # Images
@@ -112,9 +140,9 @@ def make_image(path, version, release_seq, security_version=1, init=True, size_m
 class Keys:
     """The keys of one product and its first root document."""
 
-    def __init__(self, folder, product=PRODUCT):
+    def __init__(self, folder, product=PRODUCT, alg="ed25519"):
         self.folder, self.root = Path(folder), Path(folder) / "root.json"
-        run(BIN / "fairlead", "keys", "init", folder, "--product", product)
+        run(BIN / "fairlead", "keys", "init", folder, "--product", product, "--alg", alg)
 
     def __getitem__(self, role):
         return self.folder / f"{role}.key"
@@ -148,6 +176,10 @@ class Program:
             self.kill()
             return self.child.wait()
 
+    def kill_and_wait(self):
+        self.kill()
+        self.child.wait()
+
     def __enter__(self):
         return self.start()
 
@@ -165,6 +197,8 @@ class Fleet(Program):
         run(BIN / "fairlead-fleet", "init", folder, "--root", keys.root, "--dispatch-key", keys["dispatch"],
             "--host", host, "--device-port", self.device_port, "--api-port", self.api_port)
         self.ca, self.token = self.folder / "ca.pem", self.folder / "token"
+        self.device_ca, self.database = self.folder / "device-ca.pem", self.folder / "fleet.db"
+        self.server_identity = self.folder / "server.pem", self.folder / "keys/server.pem"
         self.url = f"https://{host}:{self.api_port}"
         super().__init__([BIN / "fairlead-fleet", "run", folder], self.folder / "fleet.log")
 
@@ -188,23 +222,38 @@ class Fleet(Program):
         assert done.returncode == 0, f"fairlead {arguments}: {done.stdout}{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
 
-    def release(self, folder, image, version, *options, key="release", hw_rev="1-9"):
+    def release(self, folder, image, version, *options, key="release", hw_rev="1-9", class_id=CLASS):
         """Makes and signs a release of one image; returns its folder."""
         self.cli("release", "create", "--product", PRODUCT, "--version", version, "--component", f"rootfs={image}",
-                 "--class", CLASS, "--hw-rev", hw_rev, *options, "-o", folder)
-        self.cli("release", "sign", Path(folder) / "release.json", "--key", self.keys[key])
+                 "--class", class_id, "--hw-rev", hw_rev, "--level", "3", *options, "-o", folder)
+        if key:
+            self.cli("release", "sign", Path(folder) / "release.json", "--key", self.keys[key])
         return Path(folder)
 
     def publish(self, folder):
         self.cli("release", "publish", folder)
         return folder
 
-    def deploy(self, release, gateway):
+    def deploy(self, release, gateway, *options):
         """The id of the new job."""
-        return self.cli("deploy", release, "--device", getattr(gateway, "id", gateway))["job_id"]
+        return self.cli("deploy", release, "--device", getattr(gateway, "id", gateway), *options)["job_id"]
 
     def job(self, job):
         return self.cli("jobs", "show", job)
+
+    def states(self, job):
+        """Every state that the job was in, in order, each once in a row."""
+        states = [step["state"] for step in self.job(job)["history"]]
+        return [state for i, state in enumerate(states) if i == 0 or states[i - 1] != state]
+
+    def device(self, gateway):
+        return self.cli("device", "show", getattr(gateway, "id", gateway))
+
+    def wait_event(self, gateway, code, timeout=30):
+        """What `device show` tells of something refused with that code."""
+        def found():
+            return next((event for event in self.device(gateway).get("events", []) if event.get("code") == code), None)
+        return eventually(found, lambda: f"event {code}: {self.device(gateway)}", timeout, 0.1)
 
     def wait_job(self, job, *states, timeout=60):
         """The job once it is in one of the states; another final state ends the wait."""
@@ -220,20 +269,35 @@ class Fleet(Program):
 
 
 class Gateway(Program):
-    """One gateway on script/machine. `conf` is added to its configuration."""
+    """One gateway on script/machine.
 
-    def __init__(self, folder, fleet, name, image, conf="", enrol=True, hw_rev=1):
+    conf      added to its configuration
+    via       a HostileFleet (faults/hostile.py) between it and its fleet
+    programs  where its agent and helper are, if they are not ours alone
+    wrap      the start of the command line that runs the machine
+    """
+
+    def __init__(self, folder, fleet, name, image, conf="", enrol=True, hw_rev=1, via=None, programs=BIN, wrap=()):
         self.folder, self.fleet, self.id = Path(folder), fleet, name
         self.conf = self.folder / "gateway.conf"
         run(ROOT / "script/new-gateway", folder, "--id", name, "--image", image, "--product", PRODUCT, "--class", CLASS,
             "--hw-rev", hw_rev, "--root", fleet.keys.root, "--ca", fleet.ca, "--host", fleet.host,
-            "--device-port", fleet.device_port, "--api-port", fleet.api_port, "--build", BUILD)
+            "--device-port", (via or fleet).device_port, "--api-port", fleet.api_port, "--build", BUILD)
         with open(self.conf, "a", encoding="utf-8") as out:
             out.write(conf)
         self.identity = run(BIN / "fairlead-agent", "--config", self.conf, "--identity").strip()
         if enrol:
             fleet.cli("device", "enroll", name, "--identity", self.identity)
-        super().__init__([ROOT / "script/machine", folder, "--bin", BIN], self.folder / "log/console.log")
+        if via:
+            via.register(self)
+        super().__init__([*wrap, ROOT / "script/machine", folder, "--bin", programs], self.folder / "log/console.log")
+
+    def configure(self, key, value):
+        """Changes one line of the configuration: `slot.b`, the new path."""
+        text = self.conf.read_text()
+        changed = re.sub(rf"^{re.escape(key)} = .*$", f"{key} = {value}", text, flags=re.M)
+        assert changed != text, f"no {key} in {self.conf}"
+        self.conf.write_text(changed)
 
     def pid(self, name):
         """Of helper, agent or machine; None while it doesn't run."""
@@ -243,18 +307,22 @@ class Gateway(Program):
     def kill_program(self, name, number=signal.SIGKILL):
         """Kills helper or agent; the machine starts it again. Returns the pid that was hit."""
         pid = eventually(lambda: self.pid(name), f"a pid of {name}")
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
+        kill_pid(pid, number)
         return pid
+
+    def runners(self):
+        """The pids of its runners, the outermost process of each first."""
+        helper = self.pid("helper")
+        return sorted(pid for pid, name in descendants(helper).items() if name == "fairlead-runner") if helper else []
 
     def power_cut(self):
         """Everything of this gateway stops at once; start() is the next power on."""
-        programs = [pid for pid in map(self.pid, ("helper", "agent")) if pid]
+        programs = descendants(self.child.pid)
         self.kill()
+        for pid in programs:
+            kill_pid(pid)
         self.child.wait()
-        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in programs), "helper and agent died")
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in programs), "all of the gateway died")
 
     @property
     def slot(self):
@@ -270,8 +338,12 @@ class Gateway(Program):
 
     def slot_digest(self, slot):
         """SHA-256 of the whole slot."""
-        with open(self.folder / "slots" / f"{slot}.img", "rb") as image:
-            return hashlib.file_digest(image, "sha256").hexdigest()
+        return sha256(self.folder / "slots" / f"{slot}.img")
+
+    @property
+    def decision(self):
+        """What fairlead-boot decided last."""
+        return read(self.folder / "boot/decision")
 
     def try_ctl(self, *arguments):
         return run(BIN / "fairleadctl", "--config", self.conf, *arguments, "--json", check=False)
@@ -287,6 +359,19 @@ class Gateway(Program):
 
     def jobs(self):
         return (self.ctl("jobs") or {}).get("jobs", [])
+
+    def log_lines(self):
+        """What `fairleadctl log` tells."""
+        return [line["text"] for line in (self.ctl("log") or {}).get("lines", [])]
+
+    def wait_log(self, text, timeout=30):
+        """The first line of `fairleadctl log` with the text."""
+        return eventually(lambda: next((line for line in self.log_lines() if text in line), None),
+                          lambda: f"a line with '{text}'\n{self.logs()}", timeout, 0.1)
+
+    def boots(self):
+        """What the machine did, without the times."""
+        return [line.split(" ", 1)[1] for line in read(self.folder / "log/machine.log").splitlines()]
 
     def wait_state(self, *states, job=None, timeout=60):
         """The gateway's own word on its job (the newest, when none is named), once in one of the states."""
