@@ -328,6 +328,20 @@ Test(tree, a_cut_or_longer_chunk_is_refused)
 	close_content(&c);
 }
 
+/* the length is hashed with 32 bits: one that is equal only in those must not pass for the chunk's
+ */
+Test(tree, a_length_past_4_gib_is_not_cut_to_32_bits)
+{
+	struct content c;
+	open_content(&c, C + 100);
+	cr_assert_eq(check_chunk(&c, 1), FL_OK);
+	cr_assert_eq(fl_tree_check(c.tree, 1, c.chunk, ((size_t)1 << 32) + 100, &c.err),
+		     FL_E_CHUNK_MISMATCH);
+	cr_assert_eq(fl_tree_put_page(c.tree, 0, c.object.data, ((size_t)1 << 32) + 64, &c.err),
+		     FL_E_CHUNK_MISMATCH);
+	close_content(&c);
+}
+
 Test(tree, a_chunk_or_page_past_the_end_is_refused)
 {
 	struct content c;
