@@ -16,6 +16,7 @@ struct control {
 	const struct fl_clock *clock;
 	uint64_t alive_ms; /* when the last keepalive was sent */
 	unsigned log_lines;
+	bool inhibited; /* by the plugin: SIGTERM waits */
 };
 
 /* Waits for `start`. Its struct is owned by the arena, the descriptors by the caller. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host.h"
 
+#include "sandbox.h"
+
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -27,8 +29,9 @@ void cancel_init(void)
 bool cancelled(const struct control *control)
 {
 	struct pollfd helper = {control->fd, 0, 0};
-	return terminated != 0 ||
-	       (poll(&helper, 1, 0) > 0 && (helper.revents & (POLLHUP | POLLERR)));
+	if (terminated != 0 && !control->inhibited)
+		return true;
+	return poll(&helper, 1, 0) > 0 && (helper.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 static struct host *host_of(const struct fl_host *face)
@@ -64,8 +67,9 @@ static void on_checkpoint(const struct fl_host *face, uint64_t offset)
 static void on_inhibit(const struct fl_host *face, int on, const char *why)
 {
 	struct host *h = host_of(face);
-	h->inhibited = on != 0;
-	if (h->inhibited)
+	h->control->inhibited = on != 0;
+	processes_inhibit(on != 0);
+	if (on != 0)
 		control_log(h->control, FL_LEVEL_NOTICE, why);
 }
 
@@ -76,8 +80,7 @@ static int on_resource(const struct fl_host *face, const char *name)
 
 static int on_cancelled(const struct fl_host *face)
 {
-	const struct host *h = host_of(face);
-	return !h->inhibited && cancelled(h->control);
+	return cancelled(host_of(face)->control);
 }
 
 void host_init(struct host *host, struct control *control)

@@ -15,7 +15,6 @@ struct host {
 	const char *names[RESOURCES_MAX]; /* borrowed */
 	int fds[RESOURCES_MAX];
 	size_t n_resources;
-	bool inhibited;
 	uint64_t checkpoint; /* of a sequential target */
 };
 
@@ -28,7 +27,7 @@ int host_resource(const struct host *host, const char *name);
 
 /* SIGTERM is the cancel; a broken pipe and a file past its limit shall be errors. */
 void cancel_init(void);
-/* Is the activity no longer wanted: SIGTERM came, or the helper is gone? */
+/* Is the activity no longer wanted: SIGTERM came and isn't held back, or the helper is gone? */
 bool cancelled(const struct control *control);
 
 #endif

@@ -3,8 +3,12 @@
  * Landlock by its system calls: neither libc nor Debian's headers know all versions of its ABI.
  * Only what is opened from now on is bound by it; the descriptors the helper gave stay as they are.
  *
- *   ABI 1 (5.13) 13 rights to files · 2 (5.19) refer · 3 (6.2) truncate · 4 (6.7) TCP bind, connect
- * · 5 (6.10) ioctl of devices · 6 (6.12) abstract Unix sockets, signals to others
+ *   ABI 1   Linux 5.13   13 rights to files
+ *   ABI 2   Linux 5.19   refer
+ *   ABI 3   Linux 6.2    truncate
+ *   ABI 4   Linux 6.7    TCP: bind, connect
+ *   ABI 5   Linux 6.10   ioctl of devices
+ *   ABI 6   Linux 6.12   abstract Unix sockets, signals to others
  */
 #include "sandbox.h"
 

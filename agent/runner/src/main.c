@@ -3,8 +3,8 @@
  * fairlead-runner: one activity of one component, with one plugin, in a process of its own
  * (docs/internals/runner.md).
  *
- *   recv start ─▶ plan sandbox ─▶ split ─▶ enter sandbox ─▶ load plugin ─▶ close sandbox ─▶ hello
- * ─▶ ready ─▶ run ─▶ result
+ *   start -> plan sandbox -> split -> enter sandbox -> load plugin -> close sandbox
+ *         -> hello -> ready -> activity -> result
  *
  * Whatever fails, the helper gets one result; only a crash or a kill leaves it without.
  */

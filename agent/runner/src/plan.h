@@ -4,8 +4,10 @@
  * both go through the same sequence: that is why the pieces can be taken in the order of the needs.
  * For every frame that lacks something:
  *
- *   its transport chunks that no frame before it had, each after the tree page it hangs on, if that
- * isn't the one held the tree pages of its lacking installed chunks, if they aren't the one held
+ *   1. its transport chunks that no frame before it had, each after the tree page it hangs on
+ *   2. the tree pages that its lacking installed chunks hang on
+ *
+ * A page that the verifier holds already is not asked for again.
  *
  * Steps that follow each other become one need, so that the agent can make one range request of it.
  * Pure.

@@ -5,9 +5,9 @@
  * have started, whatever session that is in; and since the outer one reaps it, the end of the outer
  * one tells that all is over.
  *
- *   helper ──SIGTERM──▶ outer ──SIGTERM, 2 s later SIGKILL──▶ inner (1) ──▶ whatever a plugin
- * started └── dies: SIGKILL ──▶ └── dies: SIGKILL ─────────────────▶ └── dies: the kernel kills the
- * namespace
+ *   helper -- SIGTERM --> outer -- SIGTERM, 2 s later SIGKILL --> inner
+ *   helper dies: SIGKILL to outer;  outer dies: SIGKILL to inner;  inner dies: SIGKILL to all in
+ *   its namespace
  */
 #include "sandbox.h"
 
@@ -18,15 +18,19 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_S 2
+#define GRACE_S	      2
+#define INHIBIT_MAX_S 60
 
-static int alive_pipe[2] = {
-	-1, -1}; /* its end of file tells the inner process that the outer one is gone */
+/* Its end of file tells the inner process that the outer one is gone. */
+static int alive_pipe[2] = {-1, -1};
+static atomic_bool *inhibited; /* shared by both */
 
 static bool write_file(const char *path, const char *text, size_t len)
 {
@@ -82,9 +86,11 @@ static int reap(pid_t child)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* SIGTERM is passed on; what doesn't end by itself is killed, unless it must not be just now. */
 _Noreturn static void wait_for(pid_t child, const sigset_t *signals)
 {
 	bool asked = false;
+	unsigned waited_s = 0;
 	const struct timespec grace = {GRACE_S, 0};
 	for (;;) {
 		int status = reap(child);
@@ -93,10 +99,18 @@ _Noreturn static void wait_for(pid_t child, const sigset_t *signals)
 		int sig = asked ? sigtimedwait(signals, NULL, &grace) : sigwaitinfo(signals, NULL);
 		if (sig == SIGTERM)
 			(void)kill(child, SIGTERM);
-		else if (sig < 0 && errno == EAGAIN)
-			(void)kill(child, SIGKILL);
 		asked = asked || sig == SIGTERM;
+		if (sig >= 0 || errno != EAGAIN)
+			continue;
+		waited_s += GRACE_S;
+		if (!atomic_load(inhibited) || waited_s > INHIBIT_MAX_S)
+			(void)kill(child, SIGKILL);
 	}
+}
+
+void processes_inhibit(bool on)
+{
+	atomic_store(inhibited, on);
 }
 
 /* Holds nothing back that others wait for: the channels' and the target's last copies are the inner
@@ -115,7 +129,10 @@ enum fl_rc processes_split(struct protections *protections, struct fl_err *err)
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &signals, &before);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || pipe2(alive_pipe, O_CLOEXEC) != 0)
+	inhibited = mmap(NULL, sizeof(*inhibited), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (inhibited == MAP_FAILED || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
+	    pipe2(alive_pipe, O_CLOEXEC) != 0)
 		return fl_fail(err, fl_rc_from_errno(errno), errno, "processes");
 	take_namespaces(protections);
 	pid_t child = fork();

@@ -2,10 +2,11 @@
 /*
  * The sandbox around a plugin, in the order in which it closes (docs/internals/runner.md):
  *
- *   sandbox_plan     in the process the helper started: the account, descriptors, no new privileges
- *   processes_split  namespaces; the work goes on in a child that is process 1 of its own
- *   sandbox_enter    in the child: account, capabilities, limits, Landlock (libraries only),
- * seccomp filter 1 dlopen sandbox_close    Landlock (nothing at all), seccomp filter 2
+ *   sandbox_plan      outer process   account looked up, no new privileges
+ *   processes_split   outer, inner    namespaces; inner is process 1 of its own
+ *   sandbox_enter     inner           account, capabilities, limits, Landlock: libraries, filter 1
+ *     dlopen
+ *   sandbox_close     inner           Landlock: nothing at all, filter 2
  *
  * What the kernel or the machine doesn't offer is left out and reported, unless the configuration
  * requires it.
@@ -63,6 +64,9 @@ enum fl_rc sandbox_check(const struct sandbox *sandbox, struct fl_err *err) FL_C
  * is killed, so is the child and all it started.
  */
 enum fl_rc processes_split(struct protections *protections, struct fl_err *err) FL_CHECKED;
+/* In the child: from here on, until it is called with false, for 60 s at most, SIGTERM doesn't
+ * kill. */
+void processes_inhibit(bool on);
 /* In the child, after the account was changed: die with the parent. */
 enum fl_rc processes_tie(struct fl_err *err) FL_CHECKED;
 

@@ -3,9 +3,10 @@
  * The activity `stage`: what lacks in the target is fetched, verified, unpacked, verified and
  * handed to the handler.
  *
- *   agent ─▶ page ─▶ installed tree ─▶ [scan: target chunk right?] ─▶ bitmap
- *   agent ─▶ chunk ─▶ transport tree ─▶ frame ─▶ zstd ─▶ chunk ─▶ installed tree ─▶ handler.stage …
- * flush
+ *   scan    target chunk  -> installed tree -> right or not, a bit each
+ *   fetch   piece         -> transport tree -> frame
+ *   unpack  frame         -> zstd           -> chunks
+ *   write   lacking chunk -> installed tree -> stage ... flush
  *
  * No byte of frame k + 1 is staged before frame k is flushed: a kill or a power cut costs at most
  * one frame and one chunk. Memory: one frame packed, one unpacked, three chunks, one page per level

@@ -15,33 +15,40 @@
  *   stage       prepare, read…, (stage…, flush)…, [zero_tail], flush
  *   any other   the call of that name, once
  *
- * Words used below
- *   target      the inactive storage this activity may write: never what runs now
- *   chunk       65,536 bytes of content at a multiple of 65,536; the last one of the content may be
- * shorter frame       a run of whole chunks, the unit of flushing (1 MiB unless the release says
- * otherwise) transaction the id under which calls are repeated: the same for every repetition of
- * the same update
+ * Words used below:
  *
- * Threads      Every call comes from one and the same thread, one at a time; calls may block. Host
+ *   target       inactive storage that this activity may write; never what runs now
+ *   chunk        65,536 bytes of content at a multiple of 65,536; the last may be shorter
+ *   frame        a run of whole chunks, the unit of flushing; 1 MiB unless the release differs
+ *   transaction  the id under which calls are repeated: the same for the whole update
+ *
+ * Threads. Every call comes from one and the same thread, one at a time; calls may block. Host
  * functions may only be called from that thread, during a call. A plugin may start threads in
- * `hello` or later. Ownership    Every pointer passed to a call is borrowed for that call, except
- * `host`, which stays valid and unchanged until the process ends. Nothing a plugin allocates is
- * freed by the host; the process ends. Repetition   SIGKILL or a power cut may come at any instant,
- * and then the same call comes again with the same transaction, in a new process. Every call must
- * therefore reach the same end when it is begun anew on whatever the cut one left behind. None may
- * rely on a later call to clean up. Silence      A call that neither returns nor calls progress()
- * or keepalive() within its deadline (struct fl_hello) is taken as hung: the process is killed, the
- * target observed, the call repeated within a budget. Call keepalive() only when something has
- * really moved on. Sandbox      No path can be opened, no process started, no socket made, no
- * executable memory mapped: a call that tries gets EPERM or EACCES. What a plugin works on are the
- * descriptors it gets by resource(). Standard error may be written to; it ends in the log. Belief
- * No result of a plugin decides alone: content is compared with the signed tree by another process
- *              after this one is dead.
+ * `hello` or later.
  *
- * ABI          abi_major, abi_minor and size stay the first three members of every versioned struct
- * for ever. Members are only appended; a member exists when `size` covers it. A host takes a plugin
- * of its own major with any minor; a plugin must look at host->size before it uses a member newer
- * than its major's first minor.
+ * Ownership. Every pointer passed to a call is borrowed for that call, except `host`, which stays
+ * valid and unchanged until the process ends. Nothing a plugin allocates is freed by the host; the
+ * process ends.
+ *
+ * Repetition. SIGKILL or a power cut may come at any instant, and then the same call comes again
+ * with the same transaction, in a new process. Every call must therefore reach the same end when it
+ * is begun anew on whatever the cut one left behind. None may rely on a later call to clean up.
+ *
+ * Silence. A call that neither returns nor calls progress() or keepalive() within its deadline
+ * (struct fl_hello) is taken as hung: the process is killed, the target observed, the call repeated
+ * within a budget. Call keepalive() only when something has really moved on.
+ *
+ * Sandbox. No path can be opened, no process started, no socket made, no executable memory mapped:
+ * a call that tries gets EPERM or EACCES. What a plugin works on are the descriptors it gets by
+ * resource(). Standard error may be written to; it ends in the log.
+ *
+ * Belief. No result of a plugin decides alone: content is compared with the signed tree by another
+ * process after this one is dead.
+ *
+ * ABI. abi_major, abi_minor and size stay the first three members of struct fl_handler and struct
+ * fl_host, and size the first of every other struct that is passed, for ever. Members are only
+ * appended; a member exists when `size` covers it. A host takes a plugin of its own major with any
+ * minor; a plugin looks at host->size before it uses a member newer than its major's first minor.
  *
  * Changelog
  *   1.0  2026-11-21  first version
@@ -69,11 +76,14 @@ extern "C" {
 
 enum fl_class {
 	FL_CLASS_OK = 0,
-	FL_CLASS_RETRY = 1,	/* try again later, the same way: no room, a device that is busy */
-	FL_CLASS_PERMANENT = 2, /* this release will never do on this target */
-	FL_CLASS_UNSAFE =
-		3, /* nobody may touch the device again before a person has looked at it */
-	FL_CLASS_NEEDS_USER = 4, /* waits for a person: a button, a plug */
+	/* try again later, the same way: no room, a device that is busy */
+	FL_CLASS_RETRY = 1,
+	/* this release will never do on this target */
+	FL_CLASS_PERMANENT = 2,
+	/* nobody may touch the device again before a person has looked at it */
+	FL_CLASS_UNSAFE = 3,
+	/* waits for a person: a button, a plug */
+	FL_CLASS_NEEDS_USER = 4,
 };
 
 #define FL_RESULT_CODE_MAX 32
@@ -81,9 +91,12 @@ enum fl_class {
 
 /*
  * Why a call did not return FL_CLASS_OK; for `observe`, `prepare`, `verify` and `check` text may
- * also be set with OK. code  a name of docs/codes.md, such as "no_space", "io", "slot_too_small";
- * anything else is shown as "plugin_failed" (retry), "plugin_refused" (permanent), "plugin_unsafe"
- * or "needs_user" text  one line for a person; control characters are shown as '?'
+ * also be set with OK.
+ *
+ * code is a name of docs/codes.md, such as "no_space", "io", "slot_too_small"; anything else is
+ * shown as "plugin_failed" (retry), "plugin_refused" (permanent), "plugin_unsafe" or "needs_user".
+ *
+ * text is one line for a person; what isn't printable ASCII is shown as '?'.
  */
 struct fl_result {
 	uint32_t size; /* set by the host */
@@ -94,26 +107,32 @@ struct fl_result {
 /* ---- what a handler says of itself ---- */
 
 enum fl_capability {
-	FL_CAP_SLOT = 1 << 0,	/* targets are slots that the boot back end switches: no activate,
-				   restart,   commit, rollback of its own */
-	FL_CAP_STREAM = 1 << 1, /* stages while downloading: the transport is never spooled */
-	FL_CAP_RANDOM =
-		1 << 2, /* chunks in any order, and `read` gives back what stands in the target */
-	FL_CAP_ROLLBACK = 1 << 3,     /* `rollback` brings the old content back */
-	FL_CAP_IRREVERSIBLE = 1 << 4, /* `activate` cannot be undone */
-	FL_CAP_NO_INACTIVE =
-		1 << 5, /* no second storage: stage fills the store, activate writes the device */
-	FL_CAP_CHILDREN =
-		1 << 6,		/* several components behind one handler: `enumerate` tells which */
-	FL_CAP_CANCEL = 1 << 7, /* looks at cancelled() and ends early */
+	/* slots that the boot back end switches: no activate, restart, commit, rollback here */
+	FL_CAP_SLOT = 1 << 0,
+	/* stages while downloading: the transport is never spooled */
+	FL_CAP_STREAM = 1 << 1,
+	/* chunks in any order, and `read` gives back what stands in the target */
+	FL_CAP_RANDOM = 1 << 2,
+	/* `rollback` brings the old content back */
+	FL_CAP_ROLLBACK = 1 << 3,
+	/* `activate` cannot be undone */
+	FL_CAP_IRREVERSIBLE = 1 << 4,
+	/* no second storage: stage fills the store, activate writes the device */
+	FL_CAP_NO_INACTIVE = 1 << 5,
+	/* several components behind one handler: `enumerate` tells which */
+	FL_CAP_CHILDREN = 1 << 6,
+	/* looks at cancelled() and ends early */
+	FL_CAP_CANCEL = 1 << 7,
 };
 
 /* What proves that the right content stands in the target. */
 enum fl_proof {
-	FL_PROOF_READBACK =
-		0, /* the host reads the target itself and compares it with the signed tree */
-	FL_PROOF_DEVICE_HASH = 1,   /* `verify` asks the device for the hash of its image */
-	FL_PROOF_ENGINE_DIGEST = 2, /* `verify` asks the engine (container) for the digest */
+	/* the host reads the target itself and compares it with the signed tree */
+	FL_PROOF_READBACK = 0,
+	/* `verify` asks the device for the hash of its image */
+	FL_PROOF_DEVICE_HASH = 1,
+	/* `verify` asks the engine (container) for the digest */
+	FL_PROOF_ENGINE_DIGEST = 2,
 };
 
 enum fl_call {
@@ -143,23 +162,26 @@ struct fl_need {
 
 /* Filled by `hello`; all zero but `size` when it is called. */
 struct fl_hello {
-	uint32_t size;			    /* set by the host */
-	uint32_t capabilities;		    /* enum fl_capability, or-ed */
-	uint32_t proof;			    /* enum fl_proof */
-	uint32_t deadline_ms[FL_CALL_ROOM]; /* silence allowed, by enum fl_call; 0:
-					       FL_DEADLINE_DEFAULT_MS; at most FL_DEADLINE_MAX_MS */
-	const struct fl_need *needs;	    /* kept until the process ends; NULL: none */
-	void *self; /* the first argument of every later call; may be NULL */
+	uint32_t size;	       /* set by the host */
+	uint32_t capabilities; /* enum fl_capability, or-ed */
+	uint32_t proof;	       /* enum fl_proof */
+	/* silence allowed, by enum fl_call; 0: the default; at most FL_DEADLINE_MAX_MS */
+	uint32_t deadline_ms[FL_CALL_ROOM];
+	/* kept until the process ends; NULL: none */
+	const struct fl_need *needs;
+	/* the first argument of every later call; may be NULL */
+	void *self;
 };
 
 /* ---- what the host offers ---- */
 
-enum fl_level { /* of syslog(3) */
-		FL_LEVEL_ERROR = 3,
-		FL_LEVEL_WARNING = 4,
-		FL_LEVEL_NOTICE = 5,
-		FL_LEVEL_INFO = 6,
-		FL_LEVEL_DEBUG = 7,
+/* The levels of syslog(3). */
+enum fl_level {
+	FL_LEVEL_ERROR = 3,
+	FL_LEVEL_WARNING = 4,
+	FL_LEVEL_NOTICE = 5,
+	FL_LEVEL_INFO = 6,
+	FL_LEVEL_DEBUG = 7,
 };
 
 struct fl_host {
@@ -181,8 +203,9 @@ struct fl_host {
 	void (*checkpoint)(const struct fl_host *host, uint64_t offset);
 	/*
 	 * on != 0: from here on an interruption would do harm (an erase is running); why is logged.
-	 * A cancel is held back (cancelled() stays 0) until it is called with on = 0. It cannot
-	 * hold back a power cut, nor the kill of a plugin that is silent past its deadline.
+	 * A cancel is held back (cancelled() stays 0, nothing is killed) until it is called with on
+	 * = 0, for 60 s at most. It cannot hold back a power cut, nor the kill of a plugin that is
+	 * silent past its deadline.
 	 */
 	void (*inhibit)(const struct fl_host *host, int on, const char *why);
 	/*
@@ -207,18 +230,21 @@ struct fl_task {
 	uint32_t flags;		 /* enum fl_task_flag */
 	const char *transaction; /* at most 64 bytes; "" outside an update (observe, enumerate) */
 	const char *component;
-	const char *slot;	    /* of the target; "" when the component has none */
-	uint64_t installed_size;    /* bytes of content that must stand in the target at the end */
-	uint8_t installed_root[32]; /* root of the signed tree over them (docs/formats.md, section
-				       4) */
+	const char *slot;	 /* of the target; "" when the component has none */
+	uint64_t installed_size; /* bytes of content that must stand in the target at the end */
+	/* root of the signed tree over them (docs/formats.md, section 4) */
+	uint8_t installed_root[32];
 };
 
 enum fl_observed {
-	FL_OBSERVED_PRESENT = 1 << 0, /* the target is there and can be read */
-	FL_OBSERVED_RUNNING =
-		1 << 1, /* it runs (never said by a handler with FL_CAP_SLOT: the helper knows) */
-	FL_OBSERVED_TRIAL = 1 << 2, /* it runs on trial: a restart falls back */
-	FL_OBSERVED_GOOD = 1 << 3,  /* it would run after a fallback */
+	/* the target is there and can be read */
+	FL_OBSERVED_PRESENT = 1 << 0,
+	/* it runs (never said by a handler with FL_CAP_SLOT: the helper knows) */
+	FL_OBSERVED_RUNNING = 1 << 1,
+	/* it runs on trial: a restart falls back */
+	FL_OBSERVED_TRIAL = 1 << 2,
+	/* it would run after a fallback */
+	FL_OBSERVED_GOOD = 1 << 3,
 };
 
 #define FL_VERSION_MAX 65
@@ -242,11 +268,14 @@ enum fl_restart {
 struct fl_plan {
 	uint32_t size;	  /* set by the host */
 	uint32_t restart; /* enum fl_restart: what it takes to run the new content */
-	uint64_t room; /* bytes the target holds; checked against installed_size by the host too */
-	uint64_t resume_offset; /* without FL_CAP_RANDOM: content before it stands in the target,
-				   durable and right as far as the plugin knows; rounded down to a
-				   whole chunk by the host */
-	uint32_t restart_ms;	/* how long the restart takes, roughly; 0: unknown */
+	/* bytes the target holds; 0: unknown; the host, too, compares it with installed_size */
+	uint64_t room;
+	/*
+	 * Without FL_CAP_RANDOM: content before it stands in the target, durable and right as far
+	 * as the plugin knows; rounded down to a whole chunk by the host.
+	 */
+	uint64_t resume_offset;
+	uint32_t restart_ms; /* how long the restart takes, roughly; 0: unknown */
 };
 
 #define FL_COMPONENTS_MAX 16
@@ -263,8 +292,8 @@ struct fl_components {
  * promised and NULL makes the plugin unusable ("plugin_abi").
  */
 struct fl_handler {
-	uint32_t abi_major, abi_minor,
-		size;	     /* for ever: FL_HANDLER_ABI_MAJOR, _MINOR, sizeof(struct fl_handler) */
+	/* for ever: FL_HANDLER_ABI_MAJOR, FL_HANDLER_ABI_MINOR, sizeof(struct fl_handler) */
+	uint32_t abi_major, abi_minor, size;
 	const char *name;    /* "rootfs" */
 	const char *version; /* of the plugin, for people */
 

@@ -154,6 +154,17 @@ Test(runner_plugin, slow_but_alive)
 	cr_assert_geq(out.keepalives, 2);
 }
 
+Test(runner_plugin, a_cancel_waits_for_the_end_of_an_erase)
+{
+	struct outcome out;
+	struct play p = with(PLUGINS "/inhibit.so");
+	p.term_after_ms = 500;
+	play_expect(&p, "retry", "cancelled", &out);
+	cr_assert_str_eq(out.text, "stage: seen 0 times while inhibited");
+	cr_assert_not_null(strstr(out.log, "erasing\n"));
+	cr_assert_not(out.hung);
+}
+
 Test(runner_plugin, a_flood_of_lines_ends)
 {
 	struct outcome out;
