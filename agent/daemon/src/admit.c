@@ -70,8 +70,10 @@ static enum fl_rc verify_release(struct fl_job_run *run, struct fl_err *err)
 
 enum fl_rc fl_job_verify(struct fl_job_run *run, struct fl_err *err)
 {
-	struct fl_agent *agent = run->agent;
+	const struct fl_agent *agent = run->agent;
 	enum fl_job_verdict verdict;
+	fl_arena_free(&run->arena); /* of the time before: a job may be verified many times */
+	run->has_release = false;
 	enum fl_rc rc = fl_envelope_parse(run->job_text, strlen(run->job_text), FL_DOC_JOB, &run->arena,
 					  &run->job_env, err);
 	if (rc == FL_OK)
@@ -96,10 +98,8 @@ static void on_present_again(uv_timer_t *timer)
 static void finish_cancel(struct fl_job_run *run)
 {
 	struct fl_job_run *target = fl_jobs_find(&run->agent->jobs, &run->job.target);
-	if (target != NULL && !target->saving && fl_job_state_may(target->row.state, FL_JOB_CANCELLED)) {
-		fl_stage_cancel(&target->stage);
-		fl_job_enter(target, FL_JOB_CANCELLED, FL_E_CANCELLED, "withdrawn by the fleet");
-	}
+	if (target != NULL)
+		fl_job_cancel(target, FL_E_CANCELLED);
 	fl_job_enter(run, FL_JOB_VERIFIED, FL_OK, NULL);
 }
 
@@ -147,7 +147,7 @@ void fl_job_present(struct fl_job_run *run)
 		fl_helper_document(&run->release_env, release_sigs, &docs[1]);
 	const size_t n = run->has_release ? 2 : 1;
 	const struct fl_ipc_documents body = {.documents = {docs, n}};
-	run->call = (struct fl_helper_call){.done = on_presented, .ctx = run};
+	fl_helper_call_init(&run->call, on_presented, run);
 	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_PRESENT, &body, payloads,
 				       n, &err);
 	if (rc != FL_OK)
@@ -167,10 +167,8 @@ void fl_step_received(struct fl_job_run *run)
 static void supersede_older(struct fl_job_run *run)
 {
 	struct fl_job_run *older = fl_jobs_older_holder(&run->agent->jobs, run);
-	if (older == NULL || older->saving || !fl_job_state_may(older->row.state, FL_JOB_CANCELLED))
-		return;
-	fl_stage_cancel(&older->stage);
-	fl_job_enter(older, FL_JOB_CANCELLED, FL_E_SUPERSEDED, "a newer job took its place");
+	if (older != NULL)
+		fl_job_cancel(older, FL_E_SUPERSEDED);
 }
 
 void fl_step_verified(struct fl_job_run *run)
@@ -180,6 +178,7 @@ void fl_step_verified(struct fl_job_run *run)
 		fl_job_enter(run, FL_JOB_COMMITTED, FL_OK, NULL);
 		return;
 	}
-	supersede_older(run);
+	if (run->opened)
+		supersede_older(run);
 	fl_job_enter(run, FL_JOB_WAITING_TO_DOWNLOAD, FL_OK, NULL);
 }

@@ -32,44 +32,66 @@ void fl_agent_on_facts(struct fl_agent *agent)
 		fl_log_err(FL_LOG_ERROR, &err, "facts of the helper");
 }
 
-/* ---- roots: the helper gets every step this side has and it lacks ------------------------------------------- */
+/* ---- roots: the helper gets every step this side has and it lacks, before jobs go on ------------------------- */
 
-static void send_next_root(struct fl_agent *agent);
+static bool send_next_root(struct fl_agent *agent);
+
+static void jobs_go_on(struct fl_agent *agent)
+{
+	if (agent->jobs_wait)
+		fl_jobs_on_helper_up(&agent->jobs);
+	agent->jobs_wait = false;
+}
 
 static void on_root_presented(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
 			      struct fl_helper_answer *answer)
 {
 	struct fl_agent *agent = call->ctx;
 	(void)answer;
-	if (rc != FL_OK) {
-		fl_log_err(FL_LOG_WARNING, err, "root refused by the helper");
+	if (rc == FL_E_PEER_CLOSED)
 		return;
-	}
-	agent->helper.facts.root_version++;
-	send_next_root(agent);
+	if (rc != FL_OK)
+		fl_log_err(FL_LOG_WARNING, err, "root refused by the helper");
+	else
+		agent->helper.facts.root_version++;
+	if (rc != FL_OK || !send_next_root(agent))
+		jobs_go_on(agent);
 }
 
-static void send_next_root(struct fl_agent *agent)
+static enum fl_rc present_root(struct fl_agent *agent, const struct fl_buf *text, struct fl_err *err)
+{
+	struct fl_arena arena = FL_ARENA(FL_ENVELOPE_MAX);
+	struct fl_envelope env;
+	struct fl_ipc_signature sigs[FL_SIGS_MAX];
+	struct fl_ipc_document doc;
+	enum fl_rc rc = fl_envelope_parse(text->data, text->len, FL_DOC_ROOT, &arena, &env, err);
+	if (rc == FL_OK) {
+		fl_helper_document(&env, sigs, &doc);
+		const struct fl_ipc_documents body = {.documents = {&doc, 1}};
+		fl_helper_call_init(&agent->root_call, on_root_presented, agent);
+		rc = fl_helper_send(&agent->helper, &agent->root_call, FL_FRAME_PRESENT, &body, &env.payload,
+				    1, err);
+	}
+	fl_arena_free(&arena);
+	return rc;
+}
+
+/* False: there is none to send. */
+static bool send_next_root(struct fl_agent *agent)
 {
 	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&agent->helper);
 	struct fl_buf text = FL_BUF(FL_ENVELOPE_MAX);
-	struct fl_arena arena = FL_ARENA(FL_ENVELOPE_MAX);
-	struct fl_envelope env;
 	struct fl_err err = {0};
-	if (facts != NULL && facts->root_version < agent->trust.root.version &&
-	    fl_trust_root_text(&agent->trust, facts->root_version + 1, &text, &err) == FL_OK &&
-	    fl_envelope_parse(text.data, text.len, FL_DOC_ROOT, &arena, &env, &err) == FL_OK) {
-		struct fl_ipc_signature sigs[FL_SIGS_MAX];
-		struct fl_ipc_document doc;
-		fl_helper_document(&env, sigs, &doc);
-		const struct fl_ipc_documents body = {.documents = {&doc, 1}};
-		agent->root_call = (struct fl_helper_call){.done = on_root_presented, .ctx = agent};
-		if (fl_helper_send(&agent->helper, &agent->root_call, FL_FRAME_PRESENT, &body, &env.payload,
-				   1, &err) != FL_OK)
-			fl_log_err(FL_LOG_WARNING, &err, "present a root");
-	}
-	fl_arena_free(&arena);
+	if (facts == NULL || facts->root_version >= agent->trust.root.version ||
+	    fl_helper_call_open(&agent->root_call))
+		return false;
+	enum fl_rc rc = fl_trust_root_text(&agent->trust, facts->root_version + 1, &text, &err);
+	if (rc == FL_OK)
+		rc = present_root(agent, &text, &err);
+	if (rc != FL_OK)
+		fl_log_err(FL_LOG_WARNING, &err, "present a root");
 	fl_buf_free(&text);
+	return rc == FL_OK;
 }
 
 /* ---- heartbeats ----------------------------------------------------------------------------------------- */
@@ -83,6 +105,8 @@ static void on_nonce(struct fl_helper_call *call, enum fl_rc rc, const struct fl
 		fl_log_err(FL_LOG_WARNING, err, "nonce");
 		return;
 	}
+	if (answer->type != FL_FRAME_NONCE_REPLY)
+		return;
 	const struct fl_ipc_nonce_reply *reply = answer->body;
 	if (agent->hello_wanted) {
 		agent->hello_wanted = false;
@@ -99,7 +123,7 @@ void fl_agent_ask_heartbeat(struct fl_agent *agent)
 	const struct fl_ipc_empty empty = {false};
 	if (!fl_link_up(&agent->link) || agent->nonce_asked)
 		return;
-	agent->nonce_call = (struct fl_helper_call){.done = on_nonce, .ctx = agent};
+	fl_helper_call_init(&agent->nonce_call, on_nonce, agent);
 	agent->nonce_asked = fl_helper_send(&agent->helper, &agent->nonce_call, FL_FRAME_NONCE, &empty, NULL,
 					    0, &err) == FL_OK;
 }
@@ -120,7 +144,7 @@ static void on_facts_again(struct fl_helper_call *call, enum fl_rc rc, const str
 static void ask_facts(struct fl_agent *agent)
 {
 	struct fl_err err = {0};
-	agent->facts_call = (struct fl_helper_call){.done = on_facts_again, .ctx = agent};
+	fl_helper_call_init(&agent->facts_call, on_facts_again, agent);
 	if (fl_helper_refresh(&agent->helper, &agent->facts_call, &err) != FL_OK)
 		fl_log_err(FL_LOG_WARNING, &err, "facts of the helper");
 }
@@ -162,7 +186,7 @@ static enum fl_rc take_heartbeat(struct fl_agent *agent, const char *text, struc
 	fl_helper_document(&agent->heartbeat, sigs, &document);
 	const struct fl_ipc_documents body = {.documents = {&document, 1}};
 	agent->heartbeat_utc = doc.utc;
-	agent->heartbeat_call = (struct fl_helper_call){.done = on_heartbeat_taken, .ctx = agent};
+	fl_helper_call_init(&agent->heartbeat_call, on_heartbeat_taken, agent);
 	rc = fl_helper_send(&agent->helper, &agent->heartbeat_call, FL_FRAME_HEARTBEAT, &body,
 			    &agent->heartbeat.payload, 1, err);
 	agent->heartbeat_busy = rc == FL_OK;
@@ -229,20 +253,19 @@ static enum fl_rc take_roots(struct fl_agent *agent, const struct fl_wire_roots 
 	for (size_t i = 0; i < roots->envelopes.n; i++) {
 		enum fl_rc rc = fl_trust_take_root(&agent->trust,
 						   roots->envelopes.items[i].envelope, err);
-		if (rc == FL_E_ROOT_VERSION)
-			continue; /* one we have */
+		if (rc == FL_E_EXISTS)
+			continue;
 		if (rc != FL_OK)
 			return rc;
 		fl_log(FL_LOG_NOTICE, "root document %llu", (unsigned long long)agent->trust.root.version);
 	}
-	send_next_root(agent);
+	(void)send_next_root(agent);
 	return FL_OK;
 }
 
 static void take_welcome(struct fl_agent *agent, const struct fl_wire_welcome *welcome)
 {
 	agent->link.spread_ms = welcome->reconnect_spread_ms;
-	agent->link.failures = 0;
 	fl_outbox_on_ack(&agent->outbox, welcome->report_seq);
 }
 
@@ -314,8 +337,9 @@ static void on_helper_up(void *ctx)
 	struct fl_agent *agent = ctx;
 	agent->nonce_asked = agent->heartbeat_busy = false;
 	fl_agent_on_facts(agent);
-	fl_jobs_on_helper_up(&agent->jobs);
-	send_next_root(agent);
+	agent->jobs_wait = true;
+	if (!send_next_root(agent))
+		jobs_go_on(agent);
 	go_online(agent);
 }
 
@@ -415,23 +439,27 @@ enum fl_rc fl_agent_start(struct fl_agent *agent, const char *config_path, struc
 	return FL_OK;
 }
 
-static void close_handles(struct fl_agent *agent)
+/* Nothing new begins; what the pool has in hand ends; then memory goes. */
+static void stop(struct fl_agent *agent)
 {
+	fl_jobs_on_helper_down(&agent->jobs);
+	fl_helper_done(&agent->helper);
 	uv_close((uv_handle_t *)&agent->sigterm, NULL);
 	uv_close((uv_handle_t *)&agent->sigint, NULL);
-	fl_helper_done(&agent->helper);
-	fl_jobs_done(&agent->jobs);
 	fl_enrol_done(&agent->enrol);
 }
 
 void fl_agent_done(struct fl_agent *agent)
 {
 	if (agent->running)
-		close_handles(agent);
+		stop(agent);
 	fl_control_done(&agent->control);
 	fl_http_done(&agent->http);
 	fl_link_done(&agent->link);
-	uv_run(&agent->loop, UV_RUN_DEFAULT); /* operations of the store end, handles close */
+	while (agent->db.first != NULL)
+		uv_run(&agent->loop, UV_RUN_ONCE);
+	fl_jobs_done(&agent->jobs);
+	uv_run(&agent->loop, UV_RUN_DEFAULT); /* handles close */
 	fl_outbox_done(&agent->outbox);
 	fl_log_set_sink(NULL, NULL);
 	fl_store_close(agent->store);

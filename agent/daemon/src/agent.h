@@ -51,7 +51,7 @@ struct fl_agent {
 	uint64_t fleet_boot_ms;
 	uint64_t connected_ms;	/* boot time of the present connection */
 	bool running;		/* handles are open */
-	bool nonce_asked, hello_wanted, heartbeat_busy;
+	bool nonce_asked, hello_wanted, heartbeat_busy, jobs_wait;
 	struct fl_arena heartbeat_arena;
 	struct fl_envelope heartbeat; /* on its way through the helper */
 	uint64_t heartbeat_utc;

@@ -53,21 +53,22 @@ static void on_process_closed(uv_handle_t *handle)
 {
 	struct fl_checks_run *run = handle->data;
 	run->process_open = false;
-	if (--run->handles == 0) {
-		free(run);
-		return;
-	}
+	run->handles--;
 	run->at++;
 	if (run->owner != NULL)
 		next_check(run);
+	else
+		let_go(run);
 }
 
 static void on_check_exit(uv_process_t *process, int64_t status, int signal_number)
 {
 	struct fl_checks_run *run = process->data;
 	uv_timer_stop(&run->timer);
-	if (run->owner == NULL)
+	if (run->owner == NULL) { /* cancelled: it has been reaped now */
+		let_go(run);
 		return;
+	}
 	if (status == 0 && signal_number == 0) {
 		uv_close((uv_handle_t *)process, on_process_closed);
 		return;
@@ -156,9 +157,8 @@ void fl_checks_cancel(struct fl_checks *checks)
 		return;
 	run->owner = NULL;
 	checks->run = NULL;
-	if (run->process_open && uv_is_active((uv_handle_t *)&run->process))
-		uv_process_kill(&run->process, SIGKILL);
-	if (run->process_open && uv_is_closing((uv_handle_t *)&run->process))
-		run->process_open = false; /* its last callback is on the way */
-	let_go(run);
+	if (!run->process_open)
+		let_go(run);
+	else if (uv_is_active((uv_handle_t *)&run->process))
+		uv_process_kill(&run->process, SIGKILL); /* the rest follows from its end */
 }

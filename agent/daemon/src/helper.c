@@ -43,14 +43,26 @@ static void end_calls(struct fl_helper *h, enum fl_rc rc, const char *why)
 	}
 }
 
+static void free_poll(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void stop_polling(struct fl_helper *h)
+{
+	if (h->poll == NULL)
+		return;
+	uv_poll_stop(h->poll);
+	uv_close((uv_handle_t *)h->poll, free_poll);
+	h->poll = NULL;
+}
+
 static void drop(struct fl_helper *h, const char *why)
 {
 	if (h->sock < 0)
 		return;
 	fl_log(FL_LOG_WARNING, "helper: %s", why);
-	if (h->polling)
-		uv_poll_stop(&h->poll);
-	h->polling = false;
+	stop_polling(h);
 	fl_close(&h->sock);
 	const bool was_up = h->up;
 	h->up = false;
@@ -232,11 +244,16 @@ static void connect_now(struct fl_helper *h)
 		uv_timer_start(&h->retry, on_retry, RETRY_MS, 0);
 		return;
 	}
-	FL_BUG_ON(uv_poll_init(h->loop, &h->poll, h->sock) != 0);
-	h->poll.data = h;
-	h->polling = true;
-	FL_BUG_ON(uv_poll_start(&h->poll, UV_READABLE, on_poll) != 0);
-	h->hello = (struct fl_helper_call){.done = on_greeted, .ctx = h};
+	h->poll = calloc(1, sizeof(*h->poll));
+	if (h->poll == NULL || uv_poll_init(h->loop, h->poll, h->sock) != 0) {
+		free(h->poll);
+		h->poll = NULL;
+		drop(h, "out of memory");
+		return;
+	}
+	h->poll->data = h;
+	FL_BUG_ON(uv_poll_start(h->poll, UV_READABLE, on_poll) != 0);
+	fl_helper_call_init(&h->hello, on_greeted, h);
 	if (fl_helper_refresh(h, &h->hello, &err) != FL_OK)
 		drop(h, err.msg);
 }
@@ -258,8 +275,7 @@ void fl_helper_init(struct fl_helper *helper, uv_loop_t *loop, const char *path,
 
 void fl_helper_done(struct fl_helper *helper)
 {
-	if (helper->polling)
-		uv_poll_stop(&helper->poll);
+	stop_polling(helper);
 	fl_close(&helper->sock);
 	uv_close((uv_handle_t *)&helper->retry, NULL);
 	uv_close((uv_handle_t *)&helper->deadlines, NULL);
@@ -311,6 +327,26 @@ static void add_call(struct fl_helper *h, struct fl_helper_call *call, enum fl_f
 		uv_timer_start(&h->deadlines, on_deadline, 5000, 0);
 }
 
+void fl_helper_call_init(struct fl_helper_call *call,
+			 void (*done)(struct fl_helper_call *, enum fl_rc, const struct fl_err *,
+				      struct fl_helper_answer *),
+			 void *ctx)
+{
+	FL_BUG_ON(call->id != 0);
+	*call = (struct fl_helper_call){.done = done, .ctx = ctx};
+}
+
+void fl_helper_forget(struct fl_helper *helper, struct fl_helper_call *call)
+{
+	for (struct fl_helper_call **p = &helper->calls; *p != NULL; p = &(*p)->next) {
+		if (*p == call) {
+			*p = call->next;
+			break;
+		}
+	}
+	call->id = 0;
+}
+
 bool fl_helper_call_open(const struct fl_helper_call *call)
 {
 	return call->id != 0;
@@ -322,7 +358,7 @@ enum fl_rc fl_helper_send(struct fl_helper *helper, struct fl_helper_call *call,
 {
 	if (helper->sock < 0)
 		return fl_fail(err, FL_E_PEER_CLOSED, 0, "the helper is not connected");
-	FL_BUG_ON(n_payloads > FL_FRAME_FDS_MAX);
+	FL_BUG_ON(n_payloads > FL_FRAME_FDS_MAX || call->id != 0);
 	int fds[FL_FRAME_FDS_MAX];
 	size_t n_fds = 0;
 	enum fl_rc rc = FL_OK;

@@ -45,8 +45,8 @@ struct fl_helper {
 	const char *path;
 	struct fl_helper_events events;
 	int sock;
-	bool polling, up;
-	uv_poll_t poll;
+	bool up;
+	uv_poll_t *poll; /* of the present connection; on the heap, for it closes after it */
 	uv_timer_t retry;
 	uv_timer_t deadlines;
 	struct fl_helper_call *calls;
@@ -73,8 +73,16 @@ enum fl_rc fl_helper_send(struct fl_helper *helper, struct fl_helper_call *call,
 			  enum fl_frame_type type, const void *body, const struct fl_bytes *payloads,
 			  size_t n_payloads, struct fl_err *err) FL_CHECKED;
 
+/* Sets an idle call up. Setting up one that is open is a bug: forget it first. */
+void fl_helper_call_init(struct fl_helper_call *call,
+			 void (*done)(struct fl_helper_call *, enum fl_rc, const struct fl_err *,
+				      struct fl_helper_answer *),
+			 void *ctx);
 /* Is it sent and not done? Its memory must live until then. */
 bool fl_helper_call_open(const struct fl_helper_call *call);
+
+/* Lets go of a call that is open: its answer is dropped, done is not called. Idempotent. */
+void fl_helper_forget(struct fl_helper *helper, struct fl_helper_call *call);
 
 /* A document's signatures in the form of a frame; sigs: room for FL_SIGS_MAX, borrowed by *ret. */
 void fl_helper_document(const struct fl_envelope *env, struct fl_ipc_signature *sigs,

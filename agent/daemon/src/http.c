@@ -274,8 +274,11 @@ enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct
 
 void fl_http_resume(struct fl_http_request *r)
 {
-	if (r->running)
-		curl_easy_pause(r->easy, CURLPAUSE_CONT);
+	if (!r->running)
+		return;
+	(void)curl_easy_pause(r->easy, CURLPAUSE_CONT); /* fails where there is no connection yet: nothing to resume */
+	if (r->running && r->cancelled) /* on_data gave up within: nothing else would end it before the stall limit */
+		finish(r, CURLE_WRITE_ERROR);
 }
 
 void fl_http_cancel(struct fl_http_request *r)

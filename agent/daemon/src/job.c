@@ -68,6 +68,22 @@ static void on_save_retry(uv_timer_t *timer)
 	save(run, run->save.report);
 }
 
+/* What came while the state was being written. */
+static bool after_save(struct fl_job_run *run)
+{
+	const enum fl_rc cancel = run->cancel_after_save;
+	const bool recover = run->recover_after_save;
+	run->cancel_after_save = FL_OK;
+	run->recover_after_save = false;
+	if (cancel != FL_OK && fl_job_state_may(run->row.state, FL_JOB_CANCELLED))
+		fl_job_cancel(run, cancel);
+	else if (recover)
+		fl_job_recover(run);
+	else
+		return false;
+	return true;
+}
+
 static void on_saved(struct fl_db_op *op, enum fl_rc rc, const struct fl_err *err)
 {
 	struct fl_jobs_save *done = (struct fl_jobs_save *)op;
@@ -82,11 +98,8 @@ static void on_saved(struct fl_db_op *op, enum fl_rc rc, const struct fl_err *er
 	run->stored = true;
 	if (done->report)
 		fl_outbox_wake(&run->agent->outbox);
-	if (run->recover_after_save && !run->parked) {
-		run->recover_after_save = false;
-		fl_job_recover(run);
+	if (!run->parked && !fl_job_state_final(run->row.state) && after_save(run))
 		return;
-	}
 	fl_job_start_step(run);
 }
 
@@ -114,8 +127,6 @@ void fl_job_set_components(struct fl_job_run *run, enum fl_job_state state, enum
 		struct fl_store_component *c = &run->row.components[i];
 		if (c->state == keep)
 			continue;
-		if (c->state != state)
-			c->tries = 0;
 		c->state = state;
 	}
 }
@@ -148,6 +159,7 @@ void fl_job_enter(struct fl_job_run *run, enum fl_job_state state, enum fl_rc re
 void fl_job_force(struct fl_job_run *run, enum fl_job_state state, enum fl_rc reason, const char *text)
 {
 	FL_BUG_ON(run->saving);
+	fl_helper_forget(&run->agent->helper, &run->call); /* the answer is of no use in another state */
 	uv_timer_stop(&run->wait);
 	run->row.state = state;
 	run->step_index = 0;
@@ -186,6 +198,18 @@ void fl_job_wait(struct fl_job_run *run, const struct fl_err *why, const char *n
 		fl_outbox_job(&run->agent->outbox, run);
 	}
 	uv_timer_start(&run->wait, again, delay_ms, 0);
+}
+
+void fl_job_cancel(struct fl_job_run *run, enum fl_rc reason)
+{
+	if (run->saving) {
+		run->cancel_after_save = reason;
+		return;
+	}
+	if (!fl_job_state_may(run->row.state, FL_JOB_CANCELLED))
+		return; /* the helper has said too_late to whoever asked */
+	fl_stage_cancel(&run->stage);
+	fl_job_enter(run, FL_JOB_CANCELLED, reason, fl_rc_text(reason));
 }
 
 uint64_t fl_job_backoff_ms(struct fl_job_run *run)

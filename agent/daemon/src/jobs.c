@@ -82,6 +82,9 @@ static void on_wait_closed(uv_handle_t *handle)
 /* The memory goes with the timer's last callback. */
 static void free_run(struct fl_job_run *run)
 {
+	fl_stage_cancel(&run->stage);
+	fl_checks_cancel(&run->checks);
+	fl_helper_forget(&run->agent->helper, &run->call);
 	fl_arena_free(&run->arena);
 	fl_buf_free(&run->save.report_text);
 	free(run->job_text);
@@ -122,7 +125,6 @@ void fl_jobs_done(struct fl_jobs *jobs)
 	while (jobs->first != NULL) {
 		struct fl_job_run *run = jobs->first;
 		jobs->first = run->next;
-		fl_stage_cancel(&run->stage);
 		free_run(run);
 	}
 }
@@ -222,14 +224,29 @@ void fl_jobs_on_message(struct fl_jobs *jobs, const char *job_text, const char *
 	fl_job_enter(run, FL_JOB_RECEIVED, FL_OK, NULL);
 }
 
+static bool open_in_helper(const struct fl_jobs *jobs, const struct fl_job_run *run)
+{
+	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&jobs->agent->helper);
+	for (size_t i = 0; facts != NULL && i < facts->open_jobs.n; i++) {
+		if (fl_digest_equal(&facts->open_jobs.items[i].job, &run->row.job))
+			return true;
+	}
+	return false;
+}
+
 void fl_jobs_on_helper_up(struct fl_jobs *jobs)
 {
 	struct fl_job_run *next = NULL;
 	for (struct fl_job_run *run = jobs->first; run != NULL; run = next) {
 		next = run->next;
 		run->parked = false;
-		if (!fl_job_state_final(run->row.state) && !run->saving)
+		const bool final = fl_job_state_final(run->row.state);
+		if (run->saving)
+			run->recover_after_save = true;
+		else if (!final)
 			fl_job_recover(run);
+		else if (open_in_helper(jobs, run))
+			fl_step_close(run); /* it was away when the job ended */
 	}
 	fl_jobs_adopt_unknown(jobs);
 }
@@ -240,7 +257,8 @@ void fl_jobs_on_helper_down(struct fl_jobs *jobs)
 		run->parked = true;
 		fl_stage_cancel(&run->stage);
 		fl_checks_cancel(&run->checks);
-		uv_timer_stop(&run->wait);
+		if (!run->saving) /* else it is the next try to save */
+			uv_timer_stop(&run->wait);
 	}
 }
 

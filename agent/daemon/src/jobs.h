@@ -58,6 +58,7 @@ struct fl_job_run {
 	uint64_t deadline_ms, deadline_len_ms; /* of checking, loop time */
 	bool checked;			       /* the user's checks have passed */
 	bool recover_after_save;
+	enum fl_rc cancel_after_save; /* FL_OK: no */
 	struct fl_envelope heartbeat_env; /* the one to commit with; heartbeat_len 0: none */
 	size_t heartbeat_len;
 	uint8_t heartbeat[4096];
@@ -96,12 +97,14 @@ void fl_job_enter(struct fl_job_run *run, enum fl_job_state state, enum fl_rc re
 void fl_job_force(struct fl_job_run *run, enum fl_job_state state, enum fl_rc reason, const char *text);
 /* The same as enter with an error object as reason. */
 void fl_job_enter_err(struct fl_job_run *run, enum fl_job_state state, const struct fl_err *err);
+/* To cancelled, if the table still allows it; while a state is being written, right after. */
+void fl_job_cancel(struct fl_job_run *run, enum fl_rc reason);
 /* Tells only that the job waits, for what and until when (0: unknown), and calls `again` after delay_ms. */
 void fl_job_wait(struct fl_job_run *run, const struct fl_err *why, const char *next, uint64_t until_s,
 		 uint64_t delay_ms, uv_timer_cb again);
 /* Starts the step of the state the job is in (recovery, end of a wait). */
 void fl_job_start_step(struct fl_job_run *run);
-/* All components to `state`, except those that `keep` names (FL_JOB_N_STATES: none). */
+/* All components to `state`, except those that are in `keep` (FL_JOB_N_STATES: none). */
 void fl_job_set_components(struct fl_job_run *run, enum fl_job_state state, enum fl_job_state keep);
 /* 2, 4, 8 … 60 s with jitter, by run->backoff, which it counts up. */
 uint64_t fl_job_backoff_ms(struct fl_job_run *run);

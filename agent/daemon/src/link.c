@@ -48,9 +48,6 @@ static void wait_and_retry(struct fl_link *link, const char *why)
 {
 	if (link->state == FL_LINK_OFF)
 		return;
-	const bool was_up = link->state == FL_LINK_UP;
-	if (was_up && uv_now(&link->agent->loop) - link->up_ms >= STABLE_MS)
-		link->failures = 0;
 	const uint64_t ms = pause_ms(link);
 	link->state = FL_LINK_WAITING;
 	link->failures++;
@@ -158,6 +155,8 @@ static void drop_connection(struct fl_link *link)
 static void on_lost(struct fl_link *link, const char *why)
 {
 	const bool was_up = link->state == FL_LINK_UP;
+	if (was_up && (link->close_asked || uv_now(&link->agent->loop) - link->up_ms >= STABLE_MS))
+		link->failures = 0;
 	drop_connection(link);
 	wait_and_retry(link, why);
 	if (was_up)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define JUMP_MAX (UINT64_C(1) << 32) /* a lying fleet shall not use the numbers up */
 #define WINDOW 16 /* reports under way without an acknowledgement */
 
 enum fl_rc fl_outbox_open(struct fl_outbox *outbox, struct fl_agent *agent, struct fl_err *err)
@@ -254,6 +255,11 @@ static void on_acked(struct fl_db_op *op, enum fl_rc rc, const struct fl_err *er
 /* A fleet that keeps more than we gave out: our memory was lost, and numbers go on above its own. */
 void fl_outbox_on_ack(struct fl_outbox *outbox, uint64_t report_seq)
 {
+	if (report_seq > outbox->report_seq + JUMP_MAX) {
+		fl_log(FL_LOG_WARNING, "fleet: claims to keep report %llu: not believed",
+		       (unsigned long long)report_seq);
+		return;
+	}
 	if (report_seq > outbox->report_seq)
 		outbox->report_seq = report_seq;
 	if (report_seq > outbox->acked)

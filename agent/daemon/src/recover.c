@@ -38,8 +38,9 @@ static void jump(struct fl_job_run *run, enum fl_job_state state, enum fl_rc rea
 		fl_job_start_step(run);
 		return;
 	}
-	fl_log(FL_LOG_NOTICE, "job %s: journal says %s, the device %s", run->row.job_id,
-	       fl_job_state_name(run->row.state), fl_job_state_name(state));
+	if (!fl_job_state_may(run->row.state, state))
+		fl_log(FL_LOG_NOTICE, "job %s: journal says %s, the device %s", run->row.job_id,
+		       fl_job_state_name(run->row.state), fl_job_state_name(state));
 	fl_job_force(run, state, reason, text);
 }
 
@@ -53,15 +54,15 @@ static bool verify_again(struct fl_job_run *run)
 					      : fl_job_verify(run, &err);
 	if (rc == FL_OK)
 		return true;
-	fl_job_force(run, run->row.state >= FL_JOB_ACTIVATING ? FL_JOB_STUCK : FL_JOB_FAILED, err.rc,
+	fl_job_force(run, run->row.state >= FL_JOB_ACTIVATING ? FL_JOB_ROLLING_BACK : FL_JOB_FAILED, err.rc,
 		     err.msg);
 	return false;
 }
 
-/* A job the anchor has closed after its switch needs no document to be ended. */
-static bool ended(const struct fl_recover_verdict *verdict)
+/* The way back and the end of the way forward need none: a release revoked in its trial must not block them. */
+static bool needs_documents(const struct fl_recover_verdict *verdict)
 {
-	return fl_job_state_final(verdict->state);
+	return verdict->state < FL_JOB_COMMITTING;
 }
 
 void fl_job_recover(struct fl_job_run *run)
@@ -75,13 +76,14 @@ void fl_job_recover(struct fl_job_run *run)
 		.open = open_job(facts, &run->row.job),
 		.trial = facts->trial,
 		.committed = release_committed(facts, run),
+		.accepted = !facts->anchor_lost && facts->job_seq >= run->row.job_seq,
 		.boot_failure = facts->boot_failure,
 	};
 	const struct fl_recover_verdict verdict = fl_recover_decide(&known);
 	run->step_index = 0;
 	run->backoff = 0;
 	run->opened = known.open != NULL;
-	if (!ended(&verdict) && !verify_again(run))
+	if (needs_documents(&verdict) && !verify_again(run))
 		return;
 	if (verdict.restage)
 		fl_job_set_components(run, verdict.state, FL_JOB_N_STATES);
@@ -108,7 +110,9 @@ static char *envelope_text(const struct fl_ipc_document *doc, int fd, struct fl_
 {
 	struct fl_buf payload = FL_BUF(FL_DOC_PAYLOAD_MAX), text = FL_BUF(FL_ENVELOPE_MAX);
 	struct fl_envelope env = {.type = (enum fl_doc_type)doc->type};
-	enum fl_rc rc = fl_memfd_read(fd, &payload, err);
+	enum fl_rc rc = doc->type < FL_DOC_ROOT || doc->type > FL_DOC_REPORT
+				? fl_fail(err, FL_E_PROTOCOL, 0, "a document of an unknown type")
+				: fl_memfd_read(fd, &payload, err);
 	for (size_t i = 0; i < doc->sigs.n && i < FL_SIGS_MAX; i++) {
 		env.sigs[i].keyid = doc->sigs.items[i].keyid;
 		if (doc->sigs.items[i].sig.len == FL_SIG_SIZE)
@@ -156,7 +160,7 @@ static void ask_document(struct adopt *a, const struct fl_digest *digest)
 {
 	struct fl_err err = {0};
 	const struct fl_ipc_get_document body = {*digest};
-	a->call = (struct fl_helper_call){.done = on_document, .ctx = a};
+	fl_helper_call_init(&a->call, on_document, a);
 	if (fl_helper_send(&a->agent->helper, &a->call, FL_FRAME_GET_DOCUMENT, &body, NULL, 0, &err) !=
 	    FL_OK)
 		free_adopt(a);

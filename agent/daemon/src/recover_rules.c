@@ -57,6 +57,8 @@ struct fl_recover_verdict fl_recover_decide(const struct fl_recover_facts *facts
 	FL_BUG_ON(fl_job_state_final(facts->journal));
 	if (facts->open != NULL)
 		return of_open(facts);
+	if (facts->journal < FL_JOB_ACTIVATING && facts->journal > FL_JOB_VERIFIED && facts->accepted)
+		return (struct fl_recover_verdict){.state = FL_JOB_CANCELLED, .reason = FL_E_CANCELLED};
 	if (facts->journal < FL_JOB_ACTIVATING)
 		return (struct fl_recover_verdict){.state = FL_JOB_RECEIVED};
 	if (facts->committed && facts->journal != FL_JOB_ROLLING_BACK)

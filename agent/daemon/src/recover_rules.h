@@ -9,7 +9,8 @@
  *   trial, it does not run yet    restarting
  *   open, before the switch       waiting_to_download (what stands in the slot is hashed, not believed), or where
  *                                 nothing had been staged or all had: verified, waiting_to_activate
- *   closed                        committed, rolled_back or, before the switch, received: the anchor decides
+ *   closed                        committed, rolled_back or, before the switch, cancelled
+ *   not known                     received: the anchor decides
  */
 #ifndef FAIRLEAD_DAEMON_RECOVER_RULES_H
 #define FAIRLEAD_DAEMON_RECOVER_RULES_H
@@ -24,6 +25,7 @@ struct fl_recover_facts {
 	const struct fl_ipc_open_job *open;   /* NULL: not open in the anchor */
 	bool trial;			      /* the running slot is on trial */
 	bool committed;			      /* the anchor's committed release is this job's */
+	bool accepted;			      /* the anchor has seen this job's number: not open is closed */
 	const char *boot_failure;	      /* may be NULL */
 };
 

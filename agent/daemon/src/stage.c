@@ -33,6 +33,7 @@ static void drop_http(struct fl_stage *s)
 static void clear(struct fl_stage *s)
 {
 	drop_http(s);
+	fl_helper_forget(&s->agent->helper, &s->call);
 	if (s->poll != NULL) {
 		uv_poll_stop(s->poll);
 		uv_close((uv_handle_t *)s->poll, free_handle);
@@ -465,7 +466,7 @@ enum fl_rc fl_stage_start(struct fl_stage *s, struct fl_agent *agent,
 		rc = fl_pages_open(&s->pages[FL_OBJECT_TRANSPORT_TREE], agent->config.spool_dir,
 				   request->artifact->size, &request->artifact->tree->root, err);
 	const struct fl_ipc_stage body = {*request->job, request->component, request->artifact->id};
-	s->call = (struct fl_helper_call){.done = on_asked, .ctx = s};
+	fl_helper_call_init(&s->call, on_asked, s);
 	if (rc == FL_OK)
 		rc = fl_helper_send(&agent->helper, &s->call, FL_FRAME_STAGE, &body, NULL, 0, err);
 	if (rc != FL_OK)

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define SEAL_TRIES	   2 /* a rotten slot is staged once more */
+#define SEAL_TRIES	   2  /* a rotten or unreadable slot is staged once more */
+#define BUSY_TRIES	   12 /* of one component, about ten minutes */
 #define RESTART_PATIENCE_MS (UINT64_C(60) * 1000)
 
 static void on_step_again(uv_timer_t *timer)
@@ -18,13 +19,13 @@ static void on_step_again(uv_timer_t *timer)
 static void seal_failed(struct fl_job_run *run, enum fl_rc rc, const struct fl_err *err)
 {
 	struct fl_store_component *c = &run->row.components[run->step_index];
-	if (rc == FL_E_SEAL_MISMATCH && run->seal_tries + 1 < SEAL_TRIES) {
-		run->seal_tries++;
+	const bool rotten = rc == FL_E_SEAL_MISMATCH || rc == FL_E_IO;
+	if (rotten && ++run->seal_tries < SEAL_TRIES) {
 		c->state = FL_JOB_STAGING;
 		fl_job_enter_err(run, FL_JOB_STAGING, err);
 		return;
 	}
-	if (rc != FL_E_SEAL_MISMATCH && fl_rc_retryable(rc)) {
+	if (!rotten && fl_rc_retryable(rc) && ++c->tries < BUSY_TRIES) {
 		fl_job_wait(run, err, "helper", 0, fl_job_backoff_ms(run), on_step_again);
 		return;
 	}
@@ -64,7 +65,7 @@ void fl_step_sealing(struct fl_job_run *run)
 		return;
 	}
 	const struct fl_ipc_target body = {run->row.job, run->row.components[run->step_index].name};
-	run->call = (struct fl_helper_call){.done = on_sealed, .ctx = run};
+	fl_helper_call_init(&run->call, on_sealed, run);
 	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_SEAL, &body, NULL, 0, &err);
 	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
 		seal_failed(run, rc, &err);
@@ -76,7 +77,7 @@ static enum fl_rc send_job(struct fl_job_run *run, enum fl_frame_type type,
 			   struct fl_err *err)
 {
 	const struct fl_ipc_job_ref body = {run->row.job};
-	run->call = (struct fl_helper_call){.done = done, .ctx = run};
+	fl_helper_call_init(&run->call, done, run);
 	return fl_helper_send(&run->agent->helper, &run->call, type, &body, NULL, 0, err);
 }
 
@@ -109,7 +110,7 @@ void fl_step_activating(struct fl_job_run *run)
 	struct fl_err err = {0};
 	enum fl_rc rc = send_job(run, FL_FRAME_ACTIVATE, on_activated, &err);
 	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
-		fl_job_enter_err(run, FL_JOB_ROLLING_BACK, &err);
+		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_step_again);
 }
 
 static void on_restart_answered(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
@@ -130,5 +131,5 @@ void fl_step_restarting(struct fl_job_run *run)
 	struct fl_err err = {0};
 	enum fl_rc rc = send_job(run, FL_FRAME_RESTART, on_restart_answered, &err);
 	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
-		fl_job_enter_err(run, FL_JOB_ROLLING_BACK, &err);
+		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_step_again);
 }

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define HEARTBEAT_EVERY_MS 5000
+#define HEARTBEAT_EVERY_MS 10000 /* the helper takes the answers to its last two nonces */
 #define AHEAD_OF_HELPER_MS 3000
 #define GATEWAY_PATIENCE   2 /* rules weaker than `fleet` commit without it after that part of the deadline */
 #define ROLLBACK_TRIES	   5
@@ -98,37 +98,44 @@ void fl_jobs_on_heartbeat(struct fl_jobs *jobs, const struct fl_envelope *heartb
 	}
 }
 
-/* What the helper knows of itself has changed with the commit. */
+static void commit_again(struct fl_job_run *run, const struct fl_err *why)
+{
+	run->heartbeat_len = 0;
+	fl_job_wait(run, why, "helper", 0, fl_job_backoff_ms(run), on_step_again);
+	fl_agent_ask_heartbeat(run->agent);
+}
+
+/* What the helper knows of itself has changed with the commit: it says how the job ended. */
 static void on_refreshed(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
 			 struct fl_helper_answer *answer)
 {
 	struct fl_job_run *run = call->ctx;
-	(void)err;
 	(void)answer;
-	if (rc == FL_OK)
-		fl_agent_on_facts(run->agent);
-	if (rc == FL_OK && run->row.state == FL_JOB_COMMITTING)
-		fl_job_enter(run, FL_JOB_COMMITTED, FL_OK, NULL);
+	if (rc == FL_E_PEER_CLOSED)
+		return;
+	if (rc != FL_OK) {
+		commit_again(run, err);
+		return;
+	}
+	fl_agent_on_facts(run->agent);
+	fl_job_recover(run);
 }
 
+/* Committing never goes back: it is tried until the helper, which alone decides, takes it or falls back. */
 static void on_committed(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
 			 struct fl_helper_answer *answer)
 {
 	struct fl_job_run *run = call->ctx;
 	(void)answer;
 	struct fl_err why = *err;
-	if (rc == FL_E_PEER_CLOSED)
-		return;
-	if (rc == FL_OK) {
-		run->call = (struct fl_helper_call){.done = on_refreshed, .ctx = run};
+	if (rc == FL_OK || rc == FL_E_NOT_OPEN) {
+		fl_helper_call_init(&run->call, on_refreshed, run);
 		rc = fl_helper_refresh(&run->agent->helper, &run->call, &why);
-		if (rc == FL_OK || rc == FL_E_PEER_CLOSED)
+		if (rc == FL_OK)
 			return;
 	}
-	/* Committing never goes back: it is tried until the helper, which alone decides, takes it or falls back. */
-	run->heartbeat_len = 0;
-	fl_job_wait(run, &why, "helper", 0, fl_job_backoff_ms(run), on_step_again);
-	fl_agent_ask_heartbeat(run->agent);
+	if (rc != FL_E_PEER_CLOSED)
+		commit_again(run, &why);
 }
 
 void fl_step_committing(struct fl_job_run *run)
@@ -142,7 +149,7 @@ void fl_step_committing(struct fl_job_run *run)
 		body.documents.items = &doc;
 		body.documents.n = 1;
 	}
-	run->call = (struct fl_helper_call){.done = on_committed, .ctx = run};
+	fl_helper_call_init(&run->call, on_committed, run);
 	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_COMMIT, &body,
 				       &run->heartbeat_env.payload, body.heartbeat ? 1 : 0, &err);
 	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
@@ -176,11 +183,11 @@ void fl_step_rolling_back(struct fl_job_run *run)
 {
 	struct fl_err err = {0};
 	const struct fl_ipc_rollback body = {run->row.job, fl_rc_name(run->row.reason), run->row.text};
-	run->call = (struct fl_helper_call){.done = on_rolled_back, .ctx = run};
+	fl_helper_call_init(&run->call, on_rolled_back, run);
 	enum fl_rc rc =
 		fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_ROLLBACK, &body, NULL, 0, &err);
 	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
-		fl_job_enter_err(run, FL_JOB_STUCK, &err);
+		uv_timer_start(&run->wait, on_step_again, fl_job_backoff_ms(run), 0);
 }
 
 static void on_job_closed(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
@@ -201,7 +208,7 @@ void fl_step_close(struct fl_job_run *run)
 		if (c->installed != NULL && run->row.state != FL_JOB_CANCELLED)
 			fl_pages_remove(run->agent->config.spool_dir, &c->installed->tree->root);
 	}
-	run->call = (struct fl_helper_call){.done = on_job_closed, .ctx = run};
+	fl_helper_call_init(&run->call, on_job_closed, run);
 	if (fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_CLOSE, &body, NULL, 0, &err) != FL_OK)
 		fl_log_err(FL_LOG_WARNING, &err, "job %s: close", run->row.job_id);
 }

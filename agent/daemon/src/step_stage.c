@@ -55,7 +55,7 @@ static void on_stage_done(struct fl_stage *stage, enum fl_rc rc, const char *res
 		return;
 	}
 	c->state = FL_JOB_STAGED;
-	c->tries = 0;
+	c->tries = 0; /* the budget is for failures in a row */
 	run->backoff = 0;
 	fl_step_staging(run);
 }

@@ -10,16 +10,30 @@
 #define ROOT_MEMORY_MAX	 ((size_t)1024 * 1024)
 #define FACTS_MEMORY_MAX ((size_t)256 * 1024)
 
-/* Verifies text as the successor of the present root (NULL: the factory's) and makes it the present one. */
+static void root_path(const struct fl_trust *trust, uint64_t version, char path[4096])
+{
+	snprintf(path, 4096, "%s/%llu.json", trust->config->roots_dir, (unsigned long long)version);
+}
+
+/*
+ * Verifies text as the successor of the present root (factory: as the first), keeps it in keep_path (NULL: it is kept), and
+ * makes it the present one. FL_E_EXISTS for a version that is not above the present one.
+ */
 static enum fl_rc step(struct fl_trust *trust, bool factory, const void *text, size_t len,
-		       struct fl_err *err)
+		       const char *keep_path, struct fl_err *err)
 {
 	struct fl_arena arena = FL_ARENA(ROOT_MEMORY_MAX);
 	struct fl_envelope env;
 	struct fl_root next;
 	enum fl_rc rc = fl_envelope_parse(text, len, FL_DOC_ROOT, &arena, &env, err);
 	if (rc == FL_OK)
+		rc = fl_root_decode(env.payload, &arena, &next, err);
+	if (rc == FL_OK && !factory && next.version <= trust->root.version)
+		rc = fl_fail(err, FL_E_EXISTS, 0, "root %llu is there", (unsigned long long)next.version);
+	if (rc == FL_OK)
 		rc = fl_verify_root(factory ? NULL : &trust->root, &env, &arena, &next, err);
+	if (rc == FL_OK && keep_path != NULL)
+		rc = fl_file_replace(keep_path, text, len, 0600, err);
 	if (rc != FL_OK) {
 		fl_arena_free(&arena);
 		return rc;
@@ -28,11 +42,6 @@ static enum fl_rc step(struct fl_trust *trust, bool factory, const void *text, s
 	trust->root_arena = arena;
 	trust->root = next;
 	return FL_OK;
-}
-
-static void root_path(const struct fl_trust *trust, uint64_t version, char path[4096])
-{
-	snprintf(path, 4096, "%s/%llu.json", trust->config->roots_dir, (unsigned long long)version);
 }
 
 enum fl_rc fl_trust_root_text(const struct fl_trust *trust, uint64_t version, struct fl_buf *ret,
@@ -48,14 +57,14 @@ static enum fl_rc load_chain(struct fl_trust *trust, struct fl_err *err)
 	struct fl_buf text = FL_BUF(FL_ENVELOPE_MAX);
 	enum fl_rc rc = fl_file_read(trust->config->root_path, &text, err);
 	if (rc == FL_OK)
-		rc = step(trust, true, text.data, text.len, err);
+		rc = step(trust, true, text.data, text.len, NULL, err);
 	if (rc != FL_OK) {
 		fl_buf_free(&text);
 		return fl_wrap(err, rc, "the factory's root");
 	}
 	while (fl_trust_root_text(trust, trust->root.version + 1, &text, NULL) == FL_OK) {
 		struct fl_err why = {0};
-		if (step(trust, false, text.data, text.len, &why) != FL_OK) {
+		if (step(trust, false, text.data, text.len, NULL, &why) != FL_OK) {
 			fl_log_err(FL_LOG_WARNING, &why, "kept root %llu not used",
 				   (unsigned long long)trust->root.version + 1);
 			break;
@@ -91,15 +100,9 @@ void fl_trust_done(struct fl_trust *trust)
 
 enum fl_rc fl_trust_take_root(struct fl_trust *trust, const char *envelope_text, struct fl_err *err)
 {
-	const uint64_t before = trust->root.version;
-	const size_t len = strlen(envelope_text);
-	enum fl_rc rc = step(trust, false, envelope_text, len, err);
-	if (rc != FL_OK)
-		return rc;
-	FL_BUG_ON(trust->root.version != before + 1);
 	char path[4096];
-	root_path(trust, trust->root.version, path);
-	return fl_file_replace(path, envelope_text, len, 0600, err);
+	root_path(trust, trust->root.version + 1, path);
+	return step(trust, false, envelope_text, strlen(envelope_text), path, err);
 }
 
 static enum fl_rc take_component(struct fl_trust *trust, const struct fl_config_component *conf,

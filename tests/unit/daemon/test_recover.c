@@ -95,6 +95,16 @@ Test(recover, a_job_the_anchor_does_not_know_is_presented_again)
 	}
 }
 
+Test(recover, a_job_closed_before_its_switch_was_cancelled)
+{
+	for (int s = FL_JOB_WAITING_TO_DOWNLOAD; s < FL_JOB_ACTIVATING; s++) {
+		const struct fl_recover_facts facts = {.journal = (enum fl_job_state)s, .accepted = true};
+		cr_assert_eq(fl_recover_decide(&facts).state, FL_JOB_CANCELLED);
+	}
+	const struct fl_recover_facts facts = {.journal = FL_JOB_RECEIVED, .accepted = true};
+	cr_assert_eq(fl_recover_decide(&facts).state, FL_JOB_RECEIVED, "only the anchor may say so");
+}
+
 Test(recover, a_closed_job_ended_as_the_anchor_says)
 {
 	for (int s = FL_JOB_ACTIVATING; s <= FL_JOB_COMMITTING; s++) {
