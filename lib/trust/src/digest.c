@@ -3,26 +3,36 @@
 
 #include "evp.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static const char prefix[] = "sha256:";
 #define PREFIX_LEN (sizeof(prefix) - 1)
 
-/* Fetched once: EVP_sha256() looks the algorithm up again, under a lock, for every digest. */
-static EVP_MD *md;
-
-static void fetch_md(void)
+/*
+ * Fetched once and kept: EVP_sha256() looks the algorithm up again, under a lock, for every digest.
+ * A failure (no memory) is not kept.
+ */
+static const EVP_MD *sha256(void)
 {
+	static _Atomic(EVP_MD *) kept;
+	EVP_MD *md = atomic_load(&kept);
+	if (md != NULL)
+		return md;
+	EVP_MD *none = NULL;
 	md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (fl_evp_got(md) && !atomic_compare_exchange_strong(&kept, &none, md)) {
+		EVP_MD_free(md); /* another thread was faster */
+		md = none;
+	}
+	return md;
 }
 
 enum fl_rc fl_sha256(const void *head, size_t head_len, const void *data, size_t len,
 		     struct fl_digest *ret, struct fl_err *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	(void)pthread_once(&once, fetch_md);
-	if (!fl_evp_got(md))
+	const EVP_MD *md = sha256();
+	if (md == NULL)
 		return fl_fail(err, FL_E_INTERNAL, 0, "SHA-256 is not available");
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	if (!fl_evp_got(ctx))
