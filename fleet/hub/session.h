@@ -17,7 +17,7 @@
 
 #define FL_SESSION_HELLO_S     20
 #define FL_SESSION_CLOSE_S     5 /* for the peer to answer a close */
-#define FL_SESSION_RATE_PER_S  20.0 /* messages */
+#define FL_SESSION_RATE_PER_S  50.0 /* messages */
 #define FL_SESSION_RATE_BURST  200.0
 #define FL_SESSION_THROTTLE_MS 250
 #define FL_SESSION_MEMORY      ((size_t)4 * 1024 * 1024) /* one message, decoded */

@@ -321,6 +321,41 @@ Test(unit_fleet_audit, every_change_of_a_row_breaks_the_chain)
 	}
 }
 
+static enum fl_rc take_hash(void *ctx, const struct fl_db_value *columns, struct fl_err *err)
+{
+	(void)err;
+	snprintf(ctx, 80, "%s", columns[0].text);
+	return FL_OK;
+}
+
+Test(unit_fleet_audit, a_row_with_a_hash_of_its_own_does_not_fit_the_next)
+{
+	struct fl_err err;
+	struct temp t, forged;
+	char hash[80];
+	uint64_t n = 0;
+	struct fl_db_query third = {
+		.sql = "SELECT hash FROM audit WHERE seq = 3", .on_row = take_hash, .ctx = hash};
+	open_temp(&t);
+	open_temp(&forged);
+	add_entries(&t, 5);
+	add_entries(&forged, 2);
+	MUST(fl_db_begin(&forged.db, &err));
+	struct fl_audit_entry entry = {102, "nobody", "job.create", "gw-1", "\"2\"\n"};
+	MUST(fl_audit_add(&forged.db, &entry, &err));
+	MUST(fl_db_commit(&forged.db, &err));
+	MUST(fl_audit_verify(&forged.db, NULL, &n, &err));
+	MUST(fl_db_each(&forged.db, &third, &err));
+	MUST(fl_db_run(&t.db, "UPDATE audit SET actor = 'nobody', hash = $1 WHERE seq = 3",
+		       FL_DB_PARAMS(fl_db_str(hash)), &err));
+	MUST(fl_db_run(&t.db, "UPDATE audit SET prev = $1 WHERE seq = 4",
+		       FL_DB_PARAMS(fl_db_str(hash)), &err));
+	cr_assert_eq(fl_audit_verify(&t.db, NULL, &n, &err), FL_E_CORRUPT);
+	cr_assert_not_null(strstr(err.msg, "entry 4"), "%s", err.msg);
+	close_temp(&t);
+	close_temp(&forged);
+}
+
 Test(unit_fleet_audit, the_chain_goes_on_after_a_rollback)
 {
 	struct fl_err err;
