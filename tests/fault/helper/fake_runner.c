@@ -12,10 +12,9 @@
 #include <fairlead/ipc/codec.h>
 
 #include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #define CONTROL 3
@@ -40,11 +39,19 @@ static void copy(const char *path, int target)
 	fl_buf_free(&image);
 }
 
+/* Alive, and silent, as long as the helper is. */
+static void be_silent(void)
+{
+	struct pollfd p = {CONTROL, 0, 0};
+	(void)poll(&p, 1, -1);
+	_exit(1);
+}
+
 static void end(const char *class, const char *code)
 {
 	const struct fl_ipc_result result = {class, code, NULL};
 	send_frame(FL_FRAME_RESULT, &result);
-	pause(); /* the helper must not wait for our end */
+	be_silent(); /* the helper must not wait for our end */
 }
 
 static void act(const char *mode, int target)
@@ -58,12 +65,13 @@ static void act(const char *mode, int target)
 		end("permanent", "plugin_refused");
 	if (strcmp(mode, "garbage") == 0)
 		(void)!write(CONTROL, "garbage", 7);
-	while (strcmp(mode, "crash") != 0) {
-		if (strcmp(mode, "slow") == 0)
-			send_frame(FL_FRAME_KEEPALIVE, &empty);
+	if (strcmp(mode, "crash") == 0)
+		_exit(0);
+	while (strcmp(mode, "slow") == 0) {
+		send_frame(FL_FRAME_KEEPALIVE, &empty);
 		usleep(50 * 1000);
 	}
-	_exit(0);
+	be_silent();
 }
 
 int main(void)
@@ -75,13 +83,12 @@ int main(void)
 	int fds[FL_FRAME_FDS_MAX];
 	size_t n_fds;
 	const char *mode = getenv("FAKE_RUNNER");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (mode == NULL || fl_frame_recv(CONTROL, &frame, fds, &n_fds, &err) != FL_OK ||
 	    fl_frame_decode(FL_FRAME_START, frame.data, frame.len, &arena, &start, &err) != FL_OK ||
 	    n_fds != 2 || start.resources.n != 1)
 		return 1;
 	if (strcmp(mode, "mute") == 0)
-		pause();
+		be_silent();
 	static const char *const protections[] = {"none"};
 	const struct fl_ipc_ready ready = {
 		.protections = {protections, 1}, .plugin_version = "0", .deadline_ms = 700};

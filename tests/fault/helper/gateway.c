@@ -194,6 +194,7 @@ static void start_helper(struct gateway *g, const char *runner)
 	if (plan != NULL)
 		preload(g, plan);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
 	execl(FL_HELPER, "fairlead-helper", "--config", config, (char *)NULL);
 	_exit(127);
