@@ -222,6 +222,18 @@ static void end_trial(struct fl_anchor *anchor)
 	fl_anchor_begin_trial(anchor, 0, (struct fl_anchor_name){{0}});
 }
 
+enum fl_rc fl_anchor_unswitch(struct fl_anchor *anchor, int job, struct fl_err *err)
+{
+	if (!is_open(anchor, job) || fl_anchor_job_phase(anchor, job) != FL_PHASE_TRIAL)
+		return fl_fail(err, FL_E_PHASE, 0, "the job is not in phase trial");
+	for (size_t i = 0; i < anchor->n_components; i++) {
+		if (holds(&anchor->components[i], job))
+			anchor->components[i].phase = FL_PHASE_STAGING;
+	}
+	end_trial(anchor);
+	return FL_OK;
+}
+
 enum fl_rc fl_anchor_decide(struct fl_anchor *anchor, int job, struct fl_err *err)
 {
 	size_t found = 0;

@@ -24,14 +24,15 @@ static enum fl_rc check_component(struct helper *h, const struct fl_anchor_compo
 	const struct component *c = config_component_by_key(&h->config, &known->name);
 	if (c == NULL)
 		return fl_fail(err, FL_E_CONFIG, 0, "the configuration has lost a component");
-	const bool sealed = known->phase == FL_PHASE_SEALED &&
-			    h->locks[component_index(&h->config, c)] >= 0;
-	if (!sealed && known->phase != FL_PHASE_TRIAL)
-		return fl_fail(err, FL_E_PHASE, 0, "'%s' is in phase %s", c->name,
-			       fl_phase_name(known->phase));
 	enum fl_rc rc = find_target(h, c, view, &slot, err);
 	if (rc != FL_OK)
 		return rc;
+	const bool locked = h->locks[component_index(&h->config, c)] >= 0;
+	const bool switched = known->phase == FL_PHASE_TRIAL && strcmp(view->trial, slot->name) == 0;
+	const bool may = known->phase == FL_PHASE_SEALED || known->phase == FL_PHASE_TRIAL;
+	if (!switched && !(may && locked))
+		return fl_fail(err, FL_E_PHASE, 0, "'%s' is in phase %s", c->name,
+			       fl_phase_name(known->phase));
 	if (p->slot != NULL && strcmp(p->slot->name, slot->name) != 0)
 		return fl_fail(err, FL_E_BOOT_SWITCH, 0, "components in different slots");
 	p->slot = slot;
@@ -85,6 +86,8 @@ static void release_locks(struct helper *h, int place)
 static enum fl_rc activate(struct helper *h, struct work *w, struct fl_err *err)
 {
 	struct switch_plan p = {0};
+	if (trial_of_another(h, w->place))
+		return fl_fail(err, FL_E_COMPONENT_BUSY, 0, "another job is on trial");
 	enum fl_rc rc = work_verify(h, w, err);
 	if (rc == FL_OK)
 		rc = make_plan(h, w->place, &p, err);

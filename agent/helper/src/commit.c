@@ -37,11 +37,11 @@ static enum fl_rc check_image(struct helper *h, struct work *w, struct fl_err *e
 	return FL_OK;
 }
 
-/* `fleet` alone asks for a heartbeat; the other rules may do without, where the release lists one of them. */
+/* Only a release that lists `local` may be committed without the fleet's word. */
 static bool heartbeat_needed(const struct fl_health *health)
 {
 	for (size_t i = 0; i < health->reach.n; i++) {
-		if (strcmp(health->reach.items[i], "fleet") != 0)
+		if (strcmp(health->reach.items[i], "local") == 0)
 			return false;
 	}
 	return true;

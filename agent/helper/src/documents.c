@@ -31,11 +31,10 @@ static enum fl_rc take_signatures(const struct fl_ipc_document *doc, struct fl_e
 enum fl_rc receive_document(const struct fl_ipc_document *doc, int fd, struct fl_arena *arena,
 			    struct fl_envelope *ret, struct fl_err *err)
 {
-	struct fl_envelope env = {.type = (enum fl_doc_type)doc->type};
-	const size_t max = fl_doc_type_max(env.type);
-	if (doc->type == 0 || max == 0 || doc->sigs.n > FL_SIGS_MAX)
+	if (doc->type < FL_DOC_ROOT || doc->type > FL_DOC_REPORT || doc->sigs.n > FL_SIGS_MAX)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "document of an unknown type");
-	struct fl_buf text = FL_BUF(max);
+	struct fl_envelope env = {.type = (enum fl_doc_type)doc->type};
+	struct fl_buf text = FL_BUF(fl_doc_type_max(env.type));
 	enum fl_rc rc = fl_memfd_read(fd, &text, err);
 	if (rc == FL_OK)
 		rc = take_signatures(doc, &env, err);

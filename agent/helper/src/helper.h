@@ -62,7 +62,9 @@ struct helper {
 	int listener, agent; /* sockets */
 	bool greeted;
 	struct fl_buf frame; /* for receiving */
-	bool trial_ended;    /* by the helper itself: the machine is about to go down */
+	bool trial_ended;    /* the deadline has nothing left to do */
+	uint64_t expire_again_ms;  /* boot time of its next try, after one */
+	uint64_t recover_again_ms; /* boot time of the next try of what recovery could not do; 0: all done */
 };
 
 /* --- trust.c --- */
@@ -89,7 +91,7 @@ struct committed {
 void trust_committed(struct helper *h, const struct component *c,
 		     const struct fl_image_info *info, struct fl_arena *arena,
 		     struct committed *ret);
-/* The running system's image-info, if it is the good one; false: on trial, or there is none. */
+/* The running system's image-info, if the boot switch calls its slot good; false: on trial, or there is none. */
 bool trust_good_image(struct helper *h, struct fl_arena *arena, struct fl_image_info *ret);
 
 /* --- documents.c --- */
@@ -158,6 +160,8 @@ enum fl_rc trial_look(struct helper *h, struct trial *ret, struct fl_err *err) F
 enum fl_rc trial_look_at(struct helper *h, int place, struct trial *ret, struct fl_err *err)
 	FL_CHECKED;
 uint64_t trial_left_ms(const struct helper *h);
+/* Is a component of another job switched? There is one boot switch and one deadline. */
+bool trial_of_another(const struct helper *h, int place);
 /* Is a job in phase trial whose target runs? Reads only the host's file. */
 bool trial_is_running(struct helper *h, int *place);
 /* Phase rolling_back, fallback; a restart when the target runs. */
@@ -177,8 +181,9 @@ size_t list_protections(const struct helper *h, const char **names, size_t max);
 
 /* --- recover.c --- */
 
-/* After any start: the machine first, then the anchor. */
+/* After any start, and again at recover_again_ms: the machine first, then the anchor. */
 enum fl_rc recover(struct helper *h, struct fl_err *err) FL_CHECKED;
+void recover_again(struct helper *h);
 
 /* --- seal_check.c: the re-exec'd child --- */
 int seal_check_main(int argc, char **argv);

@@ -38,6 +38,8 @@ enum fl_rc host_boot(const struct config *config, struct fl_anchor_name *ret, st
 	char id[FL_NAME_MAX + 1];
 	struct fl_digest digest;
 	host_read_line(config->boot_id, id, sizeof(id));
+	if (id[0] == '\0')
+		return fl_fail(err, FL_E_CONFIG, 0, "the host tells no boot id");
 	enum fl_rc rc = fl_sha256(NULL, 0, id, strlen(id), &digest, err);
 	if (rc == FL_OK)
 		memcpy(ret->b, digest.b, sizeof(ret->b));

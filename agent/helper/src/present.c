@@ -60,9 +60,18 @@ static enum fl_rc supersede(struct helper *h, struct fl_anchor *next, int place,
 {
 	if (!gives_way(h, place) || next->jobs[place].job_seq > job_seq)
 		return fl_fail(err, FL_E_COMPONENT_BUSY, 0, "another job holds a component");
-	enum fl_rc rc = stop_children_of(h, place, err);
-	if (rc == FL_OK)
-		rc = fl_anchor_close_job(next, place, err);
+	return fl_anchor_close_job(next, place, err);
+}
+
+/* The runners of what gave way end last: everything that may fail has been done, but for the anchor's own write. */
+static enum fl_rc stop_superseded(struct helper *h, const struct fl_anchor *next, struct fl_err *err)
+{
+	enum fl_rc rc = FL_OK;
+	for (int place = 0; place < FL_ANCHOR_JOBS && rc == FL_OK; place++) {
+		const struct fl_anchor_id *was = &h->anchor.jobs[place].job;
+		if (!fl_anchor_id_is_zero(was) && !fl_anchor_id_equal(was, &next->jobs[place].job))
+			rc = stop_children_of(h, place, err);
+	}
 	return rc;
 }
 
@@ -116,6 +125,8 @@ static enum fl_rc open_job(struct helper *h, struct request *rq, struct presente
 	}
 	for (size_t i = 0; i < p->n && rc == FL_OK; i++)
 		rc = fl_anchor_keep(h->file, &p->envs[i], err);
+	if (rc == FL_OK)
+		rc = stop_superseded(h, &next, err);
 	return rc == FL_OK ? save(h, &next, err) : rc;
 }
 

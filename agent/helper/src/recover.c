@@ -6,15 +6,20 @@
  *   anchor        target runs        the old slot runs
  *   sealed        –                  staging: the lock on the slot went with the old process
  *   trial         on trial: the      another boot than the switch's: the trial failed, rolling_back
- *                 deadline goes on   the same boot: not restarted yet; the switch is set again if it never was
+ *                 deadline goes on   the same boot: not restarted yet; staging, if the switch was never made
  *   decided       finish             fallback, trial, restart: forward, within the budget
  *   rolling_back  fallback, restart  fallback; the agent closes the job
+ *   nothing open  the slot is on trial for nobody (a lost anchor): fallback, restart
+ *
+ * What fails is tried again every few seconds: a full disk at the start must not cost the trial its deadline.
  */
 #include "helper.h"
 
 #include <fairlead/base/log.h>
 
 #include <string.h>
+
+#define RECOVER_RETRY_MS 5000
 
 static enum fl_rc unseal(struct helper *h, struct fl_err *err)
 {
@@ -36,7 +41,12 @@ static enum fl_rc start_trial(struct helper *h, struct fl_anchor_name boot, stru
 	struct fl_anchor next = h->anchor;
 	if (!fl_anchor_run_trial(&next, boot, fl_clock_boot_ms(h->clock)))
 		return FL_OK;
-	return save(h, &next, err);
+	enum fl_rc rc = save(h, &next, err);
+	if (rc != FL_OK) { /* the deadline runs all the same, in memory */
+		h->anchor.boot = next.boot;
+		h->anchor.trial_start_ms = next.trial_start_ms;
+	}
+	return rc;
 }
 
 /* The switch was never made: the slot is still withdrawn, as staging left it. */
@@ -46,13 +56,12 @@ static bool never_switched(const struct trial *t)
 	       boot_is_withdrawn(&t->view, t->slot->name);
 }
 
-static enum fl_rc switch_again(struct helper *h, const struct trial *t, struct fl_anchor_name boot,
-			       struct fl_err *err)
+/* The lock and what was sealed under it went with the old process: it is staged and sealed again. */
+static enum fl_rc unswitch(struct helper *h, const struct trial *t, struct fl_err *err)
 {
 	struct fl_anchor next = h->anchor;
-	fl_anchor_begin_trial(&next, next.deadline_s, boot);
-	enum fl_rc rc = save(h, &next, err);
-	return rc == FL_OK ? boot_run(&h->config, "trial", t->slot->name, err) : rc;
+	enum fl_rc rc = fl_anchor_unswitch(&next, t->place, err);
+	return rc == FL_OK ? save(h, &next, err) : rc;
 }
 
 static enum fl_rc trial_failed(struct helper *h, struct trial *t, struct fl_err *err)
@@ -73,7 +82,7 @@ static enum fl_rc recover_trial(struct helper *h, struct trial *t, struct fl_err
 	if (t->runs)
 		return start_trial(h, boot, err);
 	if (never_switched(t))
-		return switch_again(h, t, boot, err);
+		return unswitch(h, t, err);
 	return fl_anchor_same_boot(&h->anchor, boot) ? FL_OK : trial_failed(h, t, err);
 }
 
@@ -113,15 +122,58 @@ static enum fl_rc recover_job(struct helper *h, int place, struct fl_err *err)
 	return FL_OK;
 }
 
-/* One job that cannot be healed now does not keep the helper from serving: what it is stays visible. */
+/* A slot on trial that no open job stands behind has nobody who could commit it. */
+static enum fl_rc end_orphan_trial(struct helper *h, struct fl_err *err)
+{
+	struct boot_view view;
+	int place;
+	if (trial_is_running(h, &place))
+		return FL_OK;
+	enum fl_rc rc = boot_observe(&h->config, &view, err);
+	if (rc != FL_OK || strcmp(view.running, view.trial) != 0 || view.running[0] == '\0' ||
+	    strcmp(view.running, view.good) == 0)
+		return rc;
+	fl_log(FL_LOG_ERROR, "slot '%s' is on trial, and no job is open: falling back", view.running);
+	rc = boot_run(&h->config, "fallback", NULL, err);
+	return rc == FL_OK ? host_request_restart(&h->config, err) : rc;
+}
+
+static bool look_again(struct helper *h, enum fl_rc rc, const struct fl_err *why, const char *what)
+{
+	if (rc == FL_OK)
+		return false;
+	fl_log_err(FL_LOG_ERROR, why, "%s", what);
+	h->recover_again_ms = fl_clock_boot_ms(h->clock) + RECOVER_RETRY_MS;
+	return true;
+}
+
+/* What cannot be healed now does not keep the helper from serving: what it is stays visible. */
+static void recover_jobs(struct helper *h)
+{
+	bool open = false;
+	struct fl_err why;
+	h->recover_again_ms = 0;
+	for (int place = 0; place < FL_ANCHOR_JOBS; place++) {
+		if (fl_anchor_id_is_zero(&h->anchor.jobs[place].job))
+			continue;
+		open = true;
+		enum fl_rc rc = recover_job(h, place, &why);
+		if (rc != FL_E_BUDGET) /* more of the same would not help: a person, or a newer job */
+			(void)look_again(h, rc, &why, "recover a job");
+	}
+	if (!open)
+		(void)look_again(h, end_orphan_trial(h, &why), &why, "end a trial without a job");
+}
+
+void recover_again(struct helper *h)
+{
+	recover_jobs(h);
+}
+
 enum fl_rc recover(struct helper *h, struct fl_err *err)
 {
 	enum fl_rc rc = unseal(h, err);
-	for (int place = 0; place < FL_ANCHOR_JOBS && rc == FL_OK; place++) {
-		struct fl_err why;
-		if (!fl_anchor_id_is_zero(&h->anchor.jobs[place].job) &&
-		    recover_job(h, place, &why) != FL_OK)
-			fl_log_err(FL_LOG_ERROR, &why, "recover a job");
-	}
+	if (rc == FL_OK)
+		recover_jobs(h);
 	return rc;
 }

@@ -210,18 +210,27 @@ static bool trial_counts(const struct helper *h)
 	return h->anchor.deadline_s != 0 && h->anchor.trial_start_ms != 0 && !h->trial_ended;
 }
 
+static uint64_t until_ms(uint64_t then, uint64_t now)
+{
+	return then > now ? then - now : 0;
+}
+
 /* Milliseconds until the next deadline, -1: none. */
 static int next_timeout(const struct helper *h)
 {
 	const uint64_t now = fl_clock_boot_ms(h->clock);
 	uint64_t left = UINT64_MAX;
 	if (trial_counts(h))
-		left = trial_left_ms(h);
+		left = trial_left_ms(h) > 0 ? trial_left_ms(h) : until_ms(h->expire_again_ms, now);
+	if (h->recover_again_ms != 0) {
+		const uint64_t again = until_ms(h->recover_again_ms, now);
+		left = again < left ? again : left;
+	}
 	for (size_t i = 0; i < h->config.n_components; i++) {
 		const struct child *child = &h->children[i];
 		if (child->kind == CHILD_NONE || child->unkillable)
 			continue;
-		const uint64_t until = child->deadline_ms > now ? child->deadline_ms - now : 0;
+		const uint64_t until = until_ms(child->deadline_ms, now);
 		left = until < left ? until : left;
 	}
 	if (left == UINT64_MAX)
@@ -232,7 +241,9 @@ static int next_timeout(const struct helper *h)
 static void check_deadlines(struct helper *h)
 {
 	const uint64_t now = fl_clock_boot_ms(h->clock);
-	if (trial_counts(h) && trial_left_ms(h) == 0)
+	if (h->recover_again_ms != 0 && now >= h->recover_again_ms)
+		recover_again(h);
+	if (trial_counts(h) && trial_left_ms(h) == 0 && now >= h->expire_again_ms)
 		trial_expire(h);
 	for (size_t i = 0; i < h->config.n_components; i++) {
 		struct child *child = &h->children[i];

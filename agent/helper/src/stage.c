@@ -255,6 +255,8 @@ static enum fl_rc stage(struct helper *h, struct work *w, const struct fl_ipc_st
 			int *agent, struct fl_err *err)
 {
 	struct plan p = {.target = -1};
+	if (trial_of_another(h, w->place))
+		return fl_fail(err, FL_E_COMPONENT_BUSY, 0, "another job is on trial");
 	enum fl_rc rc = work_verify(h, w, err);
 	if (rc == FL_OK)
 		rc = make_plan(h, w, ask, &p, err);
@@ -295,7 +297,19 @@ void release_lock(struct helper *h, size_t component)
 	fl_close(&h->locks[component]);
 }
 
-enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err)
+static void staged(struct helper *h, size_t index, const struct fl_digest *job,
+		   const struct fl_ipc_result *result)
+{
+	const struct component *c = &h->config.components[index];
+	const struct fl_ipc_staged event = {*job, c->name, result->result, result->code,
+					    result->text};
+	fl_log(FL_LOG_INFO, "staging '%s' ended: %s, %s%s%s", c->name, result->result, result->code,
+	       result->text == NULL ? "" : ": ", result->text == NULL ? "" : result->text);
+	send_agent(h, FL_FRAME_STAGED, 0, &event, -1);
+}
+
+/* Kills, reaps, forgets; who waits for a seal is told. */
+static enum fl_rc end_child(struct helper *h, size_t component, struct fl_err *err)
 {
 	struct child *child = &h->children[component];
 	if (child->kind == CHILD_NONE)
@@ -315,6 +329,16 @@ enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err)
 	return FL_OK;
 }
 
+enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err)
+{
+	static const struct fl_ipc_result stopped = {"retry", "cancelled", "stopped"};
+	const struct child ended = h->children[component];
+	enum fl_rc rc = end_child(h, component, err);
+	if (rc == FL_OK && ended.kind == CHILD_STAGE)
+		staged(h, component, &ended.job, &stopped);
+	return rc;
+}
+
 enum fl_rc stop_children_of(struct helper *h, int place, struct fl_err *err)
 {
 	enum fl_rc rc = FL_OK;
@@ -330,17 +354,6 @@ enum fl_rc stop_children_of(struct helper *h, int place, struct fl_err *err)
 	return rc;
 }
 
-static void staged(struct helper *h, size_t index, const struct fl_digest *job,
-		   const struct fl_ipc_result *result)
-{
-	const struct component *c = &h->config.components[index];
-	const struct fl_ipc_staged event = {*job, c->name, result->result, result->code,
-					    result->text};
-	fl_log(FL_LOG_INFO, "staging '%s' ended: %s, %s%s%s", c->name, result->result, result->code,
-	       result->text == NULL ? "" : ": ", result->text == NULL ? "" : result->text);
-	send_agent(h, FL_FRAME_STAGED, 0, &event, -1);
-}
-
 /* The child has ended its activity, or we end it; it is reaped before anybody hears of it. */
 static void finish(struct helper *h, struct child *child, const struct fl_ipc_result *result)
 {
@@ -353,7 +366,7 @@ static void finish(struct helper *h, struct child *child, const struct fl_ipc_re
 		child->target = -1;
 		child->asked = false;
 	}
-	if (stop_child(h, index, &err) != FL_OK) {
+	if (end_child(h, index, &err) != FL_OK) {
 		fl_log_err(FL_LOG_ERROR, &err, "runner of '%s'", h->config.components[index].name);
 		fl_close(&child->control);
 		final = (struct fl_ipc_result){"permanent", fl_rc_name(err.rc), err.msg};
@@ -455,6 +468,20 @@ void on_child_deadline(struct helper *h, struct child *child)
 	fault(h, child, FL_E_PLUGIN_HUNG, "no sign of life before its deadline");
 }
 
+/* A sealed component that is not to be switched now may be withdrawn or superseded again. */
+static enum fl_rc give_up_seal(struct helper *h, const struct fl_digest *job, const struct component *c,
+			       struct fl_err *err)
+{
+	struct fl_anchor next = h->anchor;
+	const int place = fl_anchor_find_job(&next, job);
+	const struct fl_anchor_component *known = fl_anchor_find_component(&next, c->key);
+	if (known == NULL || !known->held || known->job != place || known->phase != FL_PHASE_SEALED)
+		return FL_OK;
+	enum fl_rc rc = fl_anchor_set_phase(&next, place, c->key, FL_PHASE_STAGING, err);
+	release_lock(h, component_index(&h->config, c));
+	return rc == FL_OK ? save(h, &next, err) : rc;
+}
+
 enum fl_rc on_stop(struct helper *h, struct request *rq, struct fl_err *err)
 {
 	const struct fl_ipc_target *ask = rq->body;
@@ -464,5 +491,6 @@ enum fl_rc on_stop(struct helper *h, struct request *rq, struct fl_err *err)
 	const struct child *child = &h->children[component_index(&h->config, c)];
 	if (child->kind != CHILD_NONE && !fl_digest_equal(&child->job, &ask->job))
 		return fl_fail(err, FL_E_NOT_OPEN, 0, "another job's runner");
-	return stop_child(h, component_index(&h->config, c), err);
+	enum fl_rc rc = stop_child(h, component_index(&h->config, c), err);
+	return rc == FL_OK ? give_up_seal(h, &ask->job, c, err) : rc;
 }

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define EXPIRE_RETRY_MS 10000
+
 /* A component of the job that is switched; NULL: none. */
 static const struct fl_anchor_component *switched(const struct fl_anchor *a, int place)
 {
@@ -45,6 +47,15 @@ enum fl_rc trial_look(struct helper *h, struct trial *ret, struct fl_err *err)
 	while (place < FL_ANCHOR_JOBS && switched(&h->anchor, place) == NULL)
 		place++;
 	return trial_look_at(h, place, ret, err);
+}
+
+bool trial_of_another(const struct helper *h, int place)
+{
+	for (int other = 0; other < FL_ANCHOR_JOBS; other++) {
+		if (other != place && switched(&h->anchor, other) != NULL)
+			return true;
+	}
+	return false;
 }
 
 bool trial_is_running(struct helper *h, int *place)
@@ -88,11 +99,13 @@ static enum fl_rc enter_rolling_back(struct helper *h, int place, struct fl_err 
 enum fl_rc trial_roll_back(struct helper *h, int place, struct trial *t, struct fl_err *err)
 {
 	enum fl_rc rc = enter_rolling_back(h, place, err);
-	if (rc == FL_OK)
-		rc = boot_run(&h->config, "fallback", NULL, err);
-	if (rc == FL_OK && t->runs)
-		rc = trial_restart(h, place, err);
-	return rc;
+	if (rc != FL_OK)
+		return rc;
+	rc = boot_run(&h->config, "fallback", NULL, err);
+	if (rc != FL_OK && t->runs)
+		fl_log_err(FL_LOG_ERROR, err, "fallback");
+	/* The trial's tries are used up: a restart leads back whatever fallback said. */
+	return t->runs ? trial_restart(h, place, err) : rc;
 }
 
 enum fl_rc trial_restart(struct helper *h, int place, struct fl_err *err)
@@ -105,26 +118,28 @@ enum fl_rc trial_restart(struct helper *h, int place, struct fl_err *err)
 	return rc == FL_OK ? host_request_restart(&h->config, err) : rc;
 }
 
+/* The deadline has passed and the target still runs: the way down is tried until the machine goes. */
 void trial_expire(struct helper *h)
 {
+	static const char text[] = "no commit before the deadline of the trial";
 	struct fl_err err = {0};
 	struct trial t;
-	static const char text[] = "no commit before the deadline of the trial";
-	h->trial_ended = true;
 	enum fl_rc rc = trial_look(h, &t, &err);
-	if (rc == FL_OK && (t.place < 0 || t.phase != FL_PHASE_TRIAL || !t.runs))
+	h->expire_again_ms = fl_clock_boot_ms(h->clock) + EXPIRE_RETRY_MS;
+	if (rc == FL_OK && (t.place < 0 || t.phase == FL_PHASE_DECIDED || !t.runs)) {
+		h->trial_ended = true;
 		return;
+	}
 	fl_log(FL_LOG_ERROR, "%s", text);
 	if (rc == FL_OK)
 		rc = trial_roll_back(h, t.place, &t, &err);
-	if (rc != FL_OK) {
-		fl_log_err(FL_LOG_ERROR, &err, "fall back at the deadline");
-		/* The trial's tries are used up: a restart alone leads back. */
-		if (host_request_restart(&h->config, &err) != FL_OK)
-			fl_log_err(FL_LOG_ERROR, &err, "restart");
+	if (rc == FL_OK) {
+		send_phase(h, t.place, FL_PHASE_ROLLING_BACK, FL_E_TRIAL_DEADLINE, text);
 		return;
 	}
-	send_phase(h, t.place, FL_PHASE_ROLLING_BACK, FL_E_TRIAL_DEADLINE, text);
+	fl_log_err(FL_LOG_ERROR, &err, "fall back at the deadline");
+	if (host_request_restart(&h->config, &err) != FL_OK)
+		fl_log_err(FL_LOG_ERROR, &err, "restart");
 }
 
 /* --- forward: nothing from here on may depend on a document that could be lost --- */

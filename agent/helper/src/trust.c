@@ -98,8 +98,9 @@ enum fl_rc trust_load_root(struct helper *h, struct fl_err *err)
 	struct fl_arena factory = FL_ARENA((size_t)2 << 20);
 	struct fl_arena anchored = FL_ARENA((size_t)2 << 20);
 	enum fl_rc rc = load_factory_root(h, &factory, &env, &root, err);
-	if (rc == FL_OK && root.version > h->anchor.root_version)
-		rc = save_root(h, &env, &root, err);
+	/* A full disk must not keep the helper from its trial and its way back: it is in force now, kept next time. */
+	if (rc == FL_OK && root.version > h->anchor.root_version && save_root(h, &env, &root, &why) != FL_OK)
+		fl_log_err(FL_LOG_ERROR, &why, "keep the factory's root");
 	if (rc == FL_OK)
 		adopt_root(h, &factory, &root);
 	if (rc == FL_OK && h->anchor.root_version > h->root.version) {
@@ -149,8 +150,9 @@ enum fl_rc trust_next_root(struct helper *h, const struct fl_envelope *env, stru
 bool trust_good_image(struct helper *h, struct fl_arena *arena, struct fl_image_info *ret)
 {
 	struct fl_err err;
-	int place;
-	return !trial_is_running(h, &place) &&
+	struct boot_view view;
+	return boot_observe(&h->config, &view, &err) == FL_OK &&
+	       strcmp(view.running, view.good) == 0 &&
 	       host_image_info(&h->config, arena, ret, &err) == FL_OK;
 }
 
@@ -225,6 +227,11 @@ static enum fl_rc component_facts(struct helper *h, struct fl_arena *arena,
 enum fl_rc trust_state(struct helper *h, struct fl_arena *arena, const struct fl_digest *open_job,
 		       struct fl_trust_state *ret, struct fl_err *err)
 {
+	if (h->root.version > h->anchor.root_version) { /* it could not be kept at the start */
+		enum fl_rc rc = trust_load_root(h, err);
+		if (rc != FL_OK)
+			return rc;
+	}
 	*ret = (struct fl_trust_state){.root = &h->root,
 				       .device = &h->config.device,
 				       .t_min = trust_t_min(h),

@@ -69,7 +69,7 @@ static enum fl_rc check_new(const struct fl_trust_state *state, const struct fl_
 	if (job->expires < state->t_min)
 		return fl_fail(err, FL_E_EXPIRED, 0, "expired %llu s ago",
 			       (unsigned long long)(state->t_min - job->expires));
-	if (strcmp(job->intent, "install") == 0 && state->root->expires < state->t_min)
+	if (strcmp(job->intent, "install") == 0 && state->root->expires <= state->t_min)
 		return fl_fail(err, FL_E_EXPIRED, 0, "the root document has expired");
 	if (t_now != 0 && job->issued > t_now && job->issued - t_now > ISSUED_AHEAD_MAX)
 		return fl_fail(err, FL_E_TIME_UNTRUSTED, 0,

@@ -232,7 +232,7 @@ Test(helper_crash, decided_but_the_old_slot_runs)
 	gw_init(&g);
 	gw_make_update(&g, 1, 10, &u, NULL);
 	gw_to_trial(&g, &u);
-	gw_break_boot(&g, 3, 1); /* `good` dies: the decision stands, the switch does not */
+	gw_break_boot(&g, 4, 1); /* `good` dies: the decision stands, the switch does not */
 	gw_kill(&g);
 	gw_start(&g, u.runner);
 	const struct paper_doc beat = gw_fresh_heartbeat(&g);
@@ -260,7 +260,7 @@ Test(helper_crash, decided_and_the_new_slot_never_boots_again)
 	gw_init(&g);
 	gw_make_update(&g, 1, 10, &u, NULL);
 	gw_to_trial(&g, &u);
-	gw_break_boot(&g, 3, 1);
+	gw_break_boot(&g, 4, 1);
 	gw_kill(&g);
 	gw_start(&g, u.runner);
 	const struct paper_doc beat = gw_fresh_heartbeat(&g);

@@ -136,6 +136,8 @@ enum fl_rc fl_anchor_commit(struct fl_anchor *anchor, int job, struct fl_anchor_
  */
 enum fl_rc fl_anchor_close_job(struct fl_anchor *anchor, int job, struct fl_err *err) FL_CHECKED;
 
+/* A trial whose switch was never set is none: back to staging, to be sealed again. FL_E_PHASE in another phase. */
+enum fl_rc fl_anchor_unswitch(struct fl_anchor *anchor, int job, struct fl_err *err) FL_CHECKED;
 /* The switch is about to be set, in this boot (the first 8 bytes of the SHA-256 of its id). */
 void fl_anchor_begin_trial(struct fl_anchor *anchor, uint32_t deadline_s, struct fl_anchor_name boot);
 /* The target runs: true when this is the first that is seen of this boot, and the anchor has something to save. */
