@@ -47,14 +47,46 @@ static void on_sealed(struct fl_helper_call *call, enum fl_rc rc, const struct f
 	fl_step_sealing(run);
 }
 
+static void give_up_seals(struct fl_job_run *run);
+
+static void on_seal_given_up(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+			     struct fl_helper_answer *answer)
+{
+	struct fl_job_run *run = call->ctx;
+	(void)answer;
+	if (rc == FL_E_PEER_CLOSED)
+		return;
+	if (rc != FL_OK)
+		fl_log_err(FL_LOG_WARNING, err, "job %s: give up the seal", run->row.job_id);
+	run->step_index++;
+	give_up_seals(run);
+}
+
+/* A job that waits for its window can be withdrawn and superseded: the helper must not hold it as sealed. */
+static void give_up_seals(struct fl_job_run *run)
+{
+	struct fl_err err = {0};
+	if (run->step_index >= run->row.n_components) {
+		fl_job_enter(run, FL_JOB_WAITING_TO_ACTIVATE, FL_OK, NULL);
+		return;
+	}
+	const struct fl_ipc_target body = {run->row.job, run->row.components[run->step_index].name};
+	fl_helper_call_init(&run->call, on_seal_given_up, run);
+	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_STOP, &body, NULL, 0, &err);
+	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
+		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_step_again);
+}
+
 /* The gate may have closed while the job was on its way here, or while the slots were read. */
 static void all_sealed(struct fl_job_run *run)
 {
 	run->backoff = 0;
-	if (fl_gate_open(run, FL_GATE_ACTIVATE))
+	if (fl_gate_open(run, FL_GATE_ACTIVATE)) {
 		fl_job_enter(run, FL_JOB_ACTIVATING, FL_OK, NULL);
-	else
-		fl_job_enter(run, FL_JOB_WAITING_TO_ACTIVATE, FL_OK, NULL);
+		return;
+	}
+	run->step_index = 0;
+	give_up_seals(run);
 }
 
 void fl_step_sealing(struct fl_job_run *run)
