@@ -156,7 +156,7 @@ static int read_chunk(void *self, const struct fl_task *task, uint64_t offset, v
 	(void)task;
 	(void)result;
 	if (pread_all(data, len, offset) != 0)
-		memset(data, 0, len); /* a write may heal the block; a dead one fails there */
+		memset(data, 0xa5, len); /* not right, whatever is asked for: a write may heal it, or fails */
 	if (offset % READ_WINDOW == 0 && offset >= READ_WINDOW)
 		(void)posix_fadvise(target(), (off_t)(offset - READ_WINDOW), (off_t)READ_WINDOW,
 				    POSIX_FADV_DONTNEED);
