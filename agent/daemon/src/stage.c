@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOURCE_TRIES	8 /* failures in a row over all sources */
+#define SOURCE_ROUNDS	3 /* over all sources without a piece between; then the job waits, with the reason */
 #define RETRY_FIRST_MS	250
 #define NEEDS_PER_TURN	16
 #define NEED_ARENA_MAX	((size_t)4096)
@@ -182,11 +182,11 @@ static void source_failed(struct fl_stage *s, const struct fl_err *err)
 	s->bad_sources++;
 	fl_log_err(FL_LOG_WARNING, err, "component %s: source %s", s->request.component, s->url);
 	s->source = (s->source + 1) % s->request.n_sources;
-	if (s->bad_sources >= SOURCE_TRIES) {
+	const unsigned rounds = (unsigned)(s->bad_sources / s->request.n_sources);
+	if (rounds >= SOURCE_ROUNDS) {
 		end_channel(s, err);
 		return;
 	}
-	const unsigned rounds = (unsigned)(s->bad_sources / s->request.n_sources);
 	uv_timer_start(s->retry, on_retry, rounds == 0 ? 0 : (uint64_t)RETRY_FIRST_MS << rounds, 0);
 }
 
