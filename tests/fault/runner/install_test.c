@@ -5,6 +5,7 @@
 #include <fairlead/base/file.h>
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,33 +168,44 @@ Test(runner_install, a_target_that_is_too_small)
 	play_expect(&p, "permanent", "slot_too_small", NULL);
 }
 
-/* A sparse file on a small disk of its own; needs a mount namespace, which root has, and others
- * where users may have them. */
-static bool small_disk(const char *size, bool again)
+/*
+ * A small disk at `dir`, in a mount namespace of this test's own: which root may have, and others
+ * where users may.
+ */
+static bool small_disk(const char *dir, const char *options, bool again)
 {
-	char data[64];
-	(void)snprintf(data, sizeof(data), "size=%s", size);
-	if (!again && unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0)
-		return false;
-	if (!again && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-		return false;
-	return mount("none", "/tmp", "tmpfs", again ? MS_REMOUNT : 0, data) == 0;
+	int flags = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS;
+	if (again)
+		return mount("none", dir, "tmpfs", MS_REMOUNT, options) == 0;
+	return unshare(flags) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", dir, "tmpfs", 0, options) == 0;
 }
 
 Test(runner_install, no_space_now_is_no_failure_for_ever)
 {
 	struct outcome out;
-	if (!small_disk("4m", false))
+	char dir[] = "/tmp/fault-runner-XXXXXX", path[64];
+	cr_assert_not_null(mkdtemp(dir));
+	bool small = small_disk(dir, "size=4m", false);
+	(void)snprintf(path, sizeof(path), "%s/slot", dir);
+	FL_AUTO_FD target = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (!small) {
+		(void)unlink(path);
+		(void)rmdir(dir);
 		cr_skip("no mount namespace");
-	FL_AUTO_FD target = target_on_disk("", 0, TARGET_LEN);
+	}
+	cr_assert_eq(ftruncate(target, TARGET_LEN), 0);
 	struct play p = {.plugin = ROOTFS, .content = &content, .target = target};
 	play_expect(&p, "retry", "no_space", &out);
 	uint64_t done = out.progress.done_bytes;
 	cr_assert_gt(done, 2 * MIB);
-	cr_assert(small_disk("20m", true));
+	cr_assert(small_disk(dir, "size=20m", true));
 	play_expect(&p, "ok", "ok", &out);
 	cr_assert(target_is(target, &content));
 	cr_assert_geq(out.progress.kept_bytes, done, "what was flushed is not fetched again");
+	fl_close(&target);
+	cr_assert_eq(umount(dir), 0);
+	(void)rmdir(dir);
 }
 
 Test(runner_install, a_format_that_is_none)
