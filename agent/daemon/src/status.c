@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define LOG_MEMORY_MAX ((size_t)2 * 1024 * 1024)
+#define LOG_LINES_MAX  2000 /* the newest; the strict lexer of the other end takes 20,000 tokens */
 #define WORD_MAX       64
 #define TEXT_MAX       512
 
@@ -143,7 +144,7 @@ struct log_view {
 };
 
 static const struct fl_field log_fields[] = {
-	FL_REQ(struct log_view, lines, LIST, 65536, &line_schema, "oldest first"),
+	FL_REQ(struct log_view, lines, LIST, LOG_LINES_MAX, &line_schema, "oldest first"),
 };
 static const struct fl_schema log_schema = FL_SCHEMA("log", struct log_view, log_fields, "");
 
@@ -292,10 +293,12 @@ static enum fl_rc answer_log(struct fl_agent *agent, struct fl_buf *out, struct 
 	struct line_view *views = rc == FL_OK ? fl_arena_alloc(&arena, (n + 1) * sizeof(*views), err) : NULL;
 	if (rc == FL_OK && views == NULL)
 		rc = err->rc;
-	for (size_t i = 0; views != NULL && i < n; i++)
-		views[i] = (struct line_view){lines[i].utc < 0 ? 0 : (uint64_t)lines[i].utc,
-					      lines[i].level > 7 ? 7 : lines[i].level, lines[i].text};
-	const struct log_view v = {.lines = {views, n}};
+	const size_t skip = n > LOG_LINES_MAX ? n - LOG_LINES_MAX : 0;
+	for (size_t i = skip; views != NULL && i < n; i++)
+		views[i - skip] = (struct line_view){lines[i].utc < 0 ? 0 : (uint64_t)lines[i].utc,
+						     lines[i].level > 7 ? 7 : lines[i].level,
+						     lines[i].text};
+	const struct log_view v = {.lines = {views, n - skip}};
 	if (rc == FL_OK)
 		rc = fl_json_encode(&log_schema, &v, out, err);
 	fl_arena_free(&arena);
