@@ -77,17 +77,16 @@ bool fl_window_open(const struct fl_window *window, uint64_t now_s, uint64_t *ch
 
 uint64_t window_fits_from(const struct fl_window *window, uint64_t from_s, uint64_t duration_s)
 {
-	uint64_t change_s = 0;
 	uint64_t t = from_s;
-	/* At most seven stretches begin in a week, and we may stand inside one. */
-	for (int stretch = 0; stretch < 9; stretch++) {
-		if (!fl_window_open(window, t, &change_s)) {
-			t = change_s;
-			if (t == FL_WINDOW_NEVER || !fl_window_open(window, t, &change_s))
-				return FL_WINDOW_NEVER;
-		}
-		if (change_s == FL_WINDOW_NEVER || change_s - t >= duration_s)
+	/* At most seven stretches begin in a week, we may stand inside one, and there is one gap
+	 * before each. */
+	for (int i = 0; i < 16; i++) {
+		uint64_t change_s = 0;
+		bool open = fl_window_open(window, t, &change_s);
+		if (open && (change_s == FL_WINDOW_NEVER || change_s - t >= duration_s))
 			return t;
+		if (change_s == FL_WINDOW_NEVER)
+			break;
 		t = change_s;
 	}
 	return FL_WINDOW_NEVER;

@@ -60,7 +60,7 @@ static enum fl_rc io_failure(int result, int sys_errno)
 {
 	if (result == SQLITE_IOERR_NOMEM)
 		return FL_E_NO_MEMORY;
-	if (result == SQLITE_IOERR_SHORT_READ || result == SQLITE_IOERR_CORRUPTFS)
+	if (result == SQLITE_IOERR_SHORT_READ)
 		return FL_E_CORRUPT;
 	enum fl_rc rc = fl_rc_from_errno(sys_errno);
 	return rc == FL_E_NO_SPACE ? rc : FL_E_IO;
@@ -307,8 +307,10 @@ static enum fl_rc try_open(struct fl_store *store, bool *created, bool *unreadab
 {
 	*created = false;
 	enum fl_rc rc = open_and_check(store, created, err);
-	*unreadable = rc == FL_E_IO && store->sql != NULL &&
-		      sqlite3_extended_errcode(store->sql) == SQLITE_IOERR_READ;
+	int result = store->sql == NULL ? SQLITE_OK : sqlite3_extended_errcode(store->sql);
+	/* CORRUPTFS is what SQLite makes of a read's EIO. */
+	*unreadable =
+		rc == FL_E_IO && (result == SQLITE_IOERR_READ || result == SQLITE_IOERR_CORRUPTFS);
 	if (rc == FL_OK)
 		return rc;
 	/* A damaged write-ahead log must not be carried over into the database by closing it. */
@@ -322,7 +324,9 @@ enum fl_rc store_db_open(struct fl_store *store, bool *created, struct fl_err *e
 {
 	bool unreadable = false;
 	enum fl_rc rc = try_open(store, created, &unreadable, err);
-	if (unreadable)
+	/* A read that fails now and then must not cost the database; quick_check hides such reads.
+	 */
+	if (unreadable || rc == FL_E_CORRUPT)
 		rc = try_open(store, created, &unreadable, err);
 	return unreadable ? fl_wrap(err, FL_E_CORRUPT, "unreadable") : rc;
 }

@@ -6,7 +6,7 @@
  *
  *   open ──ok──▶ use
  *     │ no space: give up the ballast, once more
- *     └ damaged, twice unreadable, of a newer format: set aside, once more
+ *     └ twice found damaged, unreadable or of a newer format: set aside, once more
  */
 #include "db.h"
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,14 +20,15 @@ enum mode {
 	KILL,
 	TEAR,
 	FAIL,
+	READ,
 	SHORT,
 	DELAY,
 	SPACE,
 	RECORD,
 };
 
-static const char *const mode_names[] = {"off",	  "count", "kill",  "tear",  "fail",
-					 "short", "delay", "space", "record"};
+static const char *const mode_names[] = {"off",	 "count", "kill",  "tear",  "fail",
+					 "read", "short", "delay", "space", "record"};
 
 static const struct {
 	const char *name;
@@ -42,6 +44,8 @@ static struct {
 	int error;
 	unsigned delay_ms;
 	bool always;
+	ino_t bad_inode; /* the bad sector of the plan "read" */
+	off_t bad_offset;
 	char dir[PATH_MAX];
 	size_t dir_len;
 	int log;
@@ -105,12 +109,12 @@ static void set_mode(const char *plan)
 		return;
 	char *end = NULL;
 	shim.number = strtoull(plan + len + 1, &end, 10);
-	bool more = shim.mode == FAIL || shim.mode == DELAY;
+	bool more = shim.mode == FAIL || shim.mode == READ || shim.mode == DELAY;
 	if (end == plan + len + 1 || more != (*end == ':'))
 		give_up("unknown plan", plan);
 	if (shim.mode == DELAY)
 		shim.delay_ms = (unsigned)strtoul(end + 1, NULL, 10);
-	if (shim.mode != FAIL)
+	if (shim.mode != FAIL && shim.mode != READ)
 		return;
 	size_t name = strcspn(end + 1, ":");
 	set_error(end + 1, name);
@@ -124,6 +128,7 @@ void flshim_plan(const char *plan, const char *dir, const char *log)
 		shim.counts = &shim.own_counts;
 	*shim.counts = (struct flshim_counts){0, 0};
 	shim.always = false;
+	shim.bad_inode = 0;
 	shim.mode = OFF;
 	if (dir != NULL)
 		set_dir(dir);
@@ -258,6 +263,7 @@ static enum shim_verdict strike(const struct shim_call *call)
 		return SHIM_FAIL;
 	case OFF:
 	case COUNT:
+	case READ:
 	case SPACE:
 	case RECORD:
 		break;
@@ -267,6 +273,8 @@ static enum shim_verdict strike(const struct shim_call *call)
 
 static enum shim_verdict judge(const struct shim_call *call)
 {
+	if (shim.mode == READ)
+		return SHIM_GO;
 	uint64_t n = ++shim.counts->calls;
 	if (shim.mode == SPACE) {
 		if (call->growth > shim.number)
@@ -284,6 +292,31 @@ enum shim_verdict shim_ask(const struct shim_call *call)
 	enum shim_verdict verdict = judge(call);
 	pthread_mutex_unlock(&shim.lock);
 	return verdict;
+}
+
+static bool unreadable(ino_t inode, off_t offset, size_t len)
+{
+	if (++shim.counts->calls == shim.number) {
+		shim.bad_inode = inode;
+		shim.bad_offset = offset;
+		return true;
+	}
+	return shim.always && inode == shim.bad_inode && offset <= shim.bad_offset &&
+	       offset + (off_t)len > shim.bad_offset;
+}
+
+bool shim_may_read(int fd, off_t offset, size_t len)
+{
+	struct shim_call call;
+	struct stat st;
+	if (shim.mode != READ || !shim_watches_fd(fd, &call) || fstat(fd, &st) != 0)
+		return true;
+	pthread_mutex_lock(&shim.lock);
+	bool bad = unreadable(st.st_ino, offset, len);
+	if (bad)
+		(void)fail_with(shim.error);
+	pthread_mutex_unlock(&shim.lock);
+	return !bad;
 }
 
 static void log_all(const void *data, size_t len)

@@ -26,6 +26,8 @@
  *   fail:N:E         the N-th call fails with E and does nothing
  *   fail:N:E:always  so do all after it
  *   short:N          the N-th call, if it is a write, stores its first half and returns that
+ *   read:N:E         the N-th read of a file fails with E; only reads are counted then
+ *   read:N:E:always  what it wanted to read stays unreadable: a bad sector of that file
  *   delay:N:MS       the N-th call is made after MS milliseconds
  *   space:BYTES      a disk with so many free bytes: what would make files larger than that fails
  * with ENOSPC; statvfs tells the same; truncating and removing files gives back record each call

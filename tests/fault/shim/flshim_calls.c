@@ -139,6 +139,26 @@ API ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t offset)
 	return pwritev(fd, iov, n, (off_t)offset);
 }
 
+/* ---- reads ---- */
+
+API ssize_t read(int fd, void *data, size_t len)
+{
+	int kept = errno;
+	off_t at = lseek(fd, 0, SEEK_CUR); /* fails on sockets */
+	errno = kept;
+	return at < 0 || shim_may_read(fd, at, len) ? REAL(read)(fd, data, len) : -1;
+}
+
+API ssize_t pread(int fd, void *data, size_t len, off_t offset)
+{
+	return shim_may_read(fd, (off_t)offset, len) ? REAL(pread)(fd, data, len, offset) : -1;
+}
+
+API ssize_t pread64(int fd, void *data, size_t len, off64_t offset)
+{
+	return shim_may_read(fd, (off_t)offset, len) ? REAL(pread64)(fd, data, len, offset) : -1;
+}
+
 /* ---- lengths ---- */
 
 /* `length`: the new one; `growth`: the room it takes. */

@@ -31,6 +31,8 @@ bool shim_watches_fd(int fd, struct shim_call *call);
 bool shim_watches_path(int dirfd, const char *path, struct shim_call *call);
 bool shim_names_second(int dirfd, const char *path, struct shim_call *call);
 enum shim_verdict shim_ask(const struct shim_call *call);
+/* May these bytes be read? False: errno is set. */
+bool shim_may_read(int fd, off_t offset, size_t len);
 /* It was done: to be recorded; gives back `freed` bytes. */
 void shim_done(const struct shim_call *call, uint64_t freed);
 void shim_kill(void);

@@ -43,7 +43,7 @@ static void run_child(struct child *c,
 	pid_t pid = fork();
 	if (pid == 0) {
 		body(c, plan, dir);
-		_exit(0);
+		flow_exit(0);
 	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %x", plan, status);
@@ -151,6 +151,141 @@ Test(fail, for_good_with_enospc)
 	fail_for_good_everywhere("ENOSPC", FL_E_NO_SPACE);
 }
 
+/* ---- reads ---- */
+
+/*
+ * A read that fails once: an error or the right answer. At the opening it is tried once more; a
+ * database that stays unreadable is set aside.
+ */
+static void unreadable_once(struct child *c, const char *plan, const char *dir)
+{
+	flshim_plan(plan, dir, NULL);
+	c->ok = flow_check(dir, STEPS, NULL, c->why);
+	c->counts = flshim_counts();
+	flshim_plan(NULL, NULL, NULL);
+	c->ok = c->ok || flow_check(dir, STEPS, NULL, c->why);
+}
+
+Test(fail, reading_once)
+{
+	struct child *c = shared_child();
+	char dir[64];
+	flow_new_dir(dir);
+	cr_assert_eq(flow_run(dir, 0, STEPS, false, NULL).acked, STEPS);
+	unsigned n = 1;
+	for (;; n++) {
+		char plan[64];
+		snprintf(plan, sizeof(plan), "read:%u:EIO", n);
+		run_child(c, unreadable_once, plan, dir);
+		cr_assert(c->ok, "%s: %s", plan, c->why);
+		if (c->counts.fired == 0)
+			break;
+	}
+	flow_clear_dir(dir, true);
+	cr_assert_gt(n, 20);
+}
+
+/*
+ * A bad sector wherever one is read: the store opens, and gives out what was put in or has set the
+ * database aside. In use it tells of an error.
+ */
+static void bad_sector(struct child *c, const char *plan, const char *dir)
+{
+	struct fl_store *store = NULL;
+	struct fl_buf have = FL_BUF(1 << 20);
+	struct fl_buf want = FL_BUF(1 << 20);
+	struct fl_err err = {0};
+	bool rebuilt = false;
+	size_t damaged = 0;
+	flow_expect(STEPS, &want);
+	flshim_plan(plan, dir, NULL);
+	enum fl_rc rc = fl_store_open(dir, &store, &rebuilt, &err);
+	if (rc == FL_OK)
+		rc = flow_dump(store, &have, &damaged, &err);
+	c->counts = flshim_counts();
+	c->ok = rc == FL_OK ? (rebuilt || strcmp(fl_buf_str(&have), fl_buf_str(&want)) == 0)
+			    : rc == FL_E_IO && store != NULL;
+	c->result.acked = rebuilt;
+	snprintf(c->why, sizeof(c->why), "%s, rebuilt %d: %.300s", fl_rc_name(rc), rebuilt,
+		 err.msg);
+	fl_buf_free(&have);
+	fl_buf_free(&want);
+	fl_store_close(store);
+}
+
+Test(fail, a_bad_sector_anywhere)
+{
+	struct child *c = shared_child();
+	unsigned rebuilt = 0;
+	unsigned n = 1;
+	for (;; n++) {
+		char dir[64];
+		char plan[64];
+		flow_new_dir(dir);
+		cr_assert_eq(flow_run(dir, 0, STEPS, false, NULL).acked, STEPS);
+		snprintf(plan, sizeof(plan), "read:%u:EIO:always", n);
+		run_child(c, bad_sector, plan, dir);
+		cr_assert(c->ok, "%s: %s", plan, c->why);
+		rebuilt += (unsigned)c->result.acked;
+		flow_clear_dir(dir, true);
+		if (c->counts.fired == 0)
+			break;
+	}
+	fprintf(stderr, "a bad sector at %u reads, %u databases set aside\n", n - 1, rebuilt);
+	cr_assert_gt(rebuilt, 10);
+}
+
+/* ---- the log ring ---- */
+
+static void ring_life(struct child *c, const char *plan, const char *dir)
+{
+	struct fl_log_ring *ring = NULL;
+	struct fl_log_line *lines = NULL;
+	struct fl_arena arena = FL_ARENA(4 << 20);
+	struct fl_err err = {0};
+	size_t n = 0;
+	flshim_plan(plan, dir, NULL);
+	enum fl_rc rc = fl_log_ring_open(dir, &ring, &err);
+	for (unsigned i = 0; rc == FL_OK && i < 3000; i++) {
+		char text[128];
+		snprintf(text, sizeof(text), "line %u %0*u", i, 60 + (int)(i % 40), i);
+		fl_log_ring_append(ring, i, 6, text);
+	}
+	c->counts = flshim_counts();
+	flshim_plan(NULL, NULL, NULL);
+	c->ok = rc != FL_OK || fl_log_ring_lines(ring, &arena, &lines, &n, &err) == FL_OK;
+	for (size_t i = 0; i < n; i++) {
+		unsigned number = 0;
+		c->ok = c->ok && sscanf(lines[i].text, "line %u", &number) == 1 &&
+			lines[i].utc == (int64_t)number &&
+			(i == 0 || lines[i].utc > lines[i - 1].utc);
+	}
+	c->ok = c->ok && (rc != FL_OK || (n > 1000 && lines[n - 1].utc >= 2998));
+	snprintf(c->why, sizeof(c->why), "%zu lines, %.300s", n, err.msg);
+	fl_arena_free(&arena);
+	fl_log_ring_close(ring);
+}
+
+Test(ring, any_failure_costs_a_line_at_most)
+{
+	struct child *c = shared_child();
+	for (unsigned n = 1; n < 3200; n = n < 20 ? n + 1 : n + 97) {
+		char dir[64];
+		char plan[64];
+		flow_new_dir(dir);
+		snprintf(plan, sizeof(plan), "fail:%u:%s", n, n % 2 == 0 ? "EIO" : "ENOSPC");
+		run_child(c, ring_life, plan, dir);
+		cr_assert(c->ok, "%s: %s", plan, c->why);
+		snprintf(plan, sizeof(plan), "short:%u", n);
+		run_child(c, ring_life, plan, dir);
+		cr_assert(c->ok, "%s: %s", plan, c->why);
+		snprintf(plan, sizeof(plan), "read:%u:EIO", n);
+		run_child(c, ring_life, plan, dir);
+		cr_assert(c->ok, "%s: %s", plan, c->why);
+		flow_clear_dir(dir, true);
+	}
+}
+
 /* ---- a full disk ---- */
 
 static bool ballast_stands(const char *dir)
@@ -197,6 +332,16 @@ static void full_disk(struct child *c, const char *plan, const char *dir)
 	snprintf(c->why, sizeof(c->why), "%llu rounds on a full disk: %.300s",
 		 (unsigned long long)n, err.msg);
 	c->ok = n == 1000 && !ballast_stands(dir);
+	/* What makes the database larger is refused, and what does not goes on. */
+	char report[900];
+	memset(report, 'f', sizeof(report) - 1);
+	report[sizeof(report) - 1] = '\0';
+	enum fl_rc rc = FL_OK;
+	for (uint64_t i = 1; i < 200 && rc == FL_OK; i++)
+		rc = fl_store_outbox_add(store, 100000 + i, true, report, &err);
+	c->ok = c->ok && rc == FL_E_NO_SPACE && fl_store_number_set(store, "n", 1, &err) == FL_OK &&
+		fl_store_outbox_ack(store, 200000, &err) == FL_OK &&
+		live_on(store, 300000, &err) == FL_OK;
 	/* With room again, the next change brings the ballast back. */
 	flshim_plan("space:1000000", dir, NULL);
 	c->ok = c->ok && fl_store_number_set(store, "saved", 99, &err) == FL_OK &&

@@ -319,6 +319,18 @@ bool flow_check(const char *dir, size_t acked, size_t *reached, char why[512])
 	return ok;
 }
 
+#ifdef FL_COVERAGE
+void __gcov_dump(void);
+#endif
+
+void flow_exit(int status)
+{
+#ifdef FL_COVERAGE
+	__gcov_dump();
+#endif
+	_exit(status);
+}
+
 /* ---- directories ---- */
 
 void flow_new_dir(char dir[64])

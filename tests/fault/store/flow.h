@@ -18,6 +18,9 @@ struct flow_result {
 	size_t failures; /* steps that failed, where they are tried again */
 };
 
+/* Ends a child of a test; what it covered is counted. */
+_Noreturn void flow_exit(int status);
+
 /* Quiet logs, a fresh directory below /dev/shm or /tmp: its name in dir. */
 void flow_new_dir(char dir[64]);
 /* Removes all files in it, and it too when `also_dir`. */

@@ -173,3 +173,34 @@ Test(oom, loading_gives_all_or_an_error)
 	flow_clear_dir(dir, true);
 	cr_assert_gt(n, 10);
 }
+
+Test(oom, the_log_ring)
+{
+	char dir[64];
+	flow_new_dir(dir);
+	unsigned n = 1;
+	for (bool more = true; more; n++) {
+		struct fl_log_ring *ring = NULL;
+		struct fl_log_line *lines = NULL;
+		struct fl_arena arena = FL_ARENA(1 << 20);
+		struct fl_err err = {0};
+		size_t n_lines = 0;
+		long ours = oom.ours;
+		oom.calls = oom.fired = 0;
+		oom.at = n;
+		enum fl_rc rc = fl_log_ring_open(dir, &ring, &err);
+		if (rc == FL_OK) {
+			fl_log_ring_append(ring, 1, 6, "a line");
+			rc = fl_log_ring_lines(ring, &arena, &lines, &n_lines, &err);
+		}
+		more = oom.fired > 0;
+		oom.at = 0;
+		cr_assert(rc == FL_E_NO_MEMORY || (rc == FL_OK && n_lines >= 1), "%u: %s", n,
+			  err.msg);
+		fl_arena_free(&arena);
+		fl_log_ring_close(ring);
+		cr_assert_eq(oom.ours, ours, "%u: leaked", n);
+	}
+	cr_assert_gt(n, 4);
+	flow_clear_dir(dir, true);
+}

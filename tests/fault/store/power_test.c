@@ -26,7 +26,7 @@ static void in_child(void (*body)(const char *dir, const char *log, size_t first
 	pid_t pid = fork();
 	if (pid == 0) {
 		body(dir, log, first, last);
-		_exit(0);
+		flow_exit(0);
 	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);

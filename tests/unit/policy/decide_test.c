@@ -2,6 +2,7 @@
 #include <fairlead/policy/policy.h>
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -194,6 +195,32 @@ Test(decide, a_window_after_the_end_of_the_job_says_so)
 	struct fl_policy_answer a = ask(good_facts, r, MON);
 	cr_assert_eq(a.verdict, FL_WAIT_UNTIL);
 	cr_assert_neq(strstr(a.reasons[a.n_reasons - 1].text, "after the job's end"), NULL);
+}
+
+/* Days that touch are one window that never closes: any duration fits; without days none does. */
+Test(decide, windows_that_never_close_or_never_open)
+{
+	const struct fl_policy whole = {FL_POLICY_WINDOW, "window.whole", {0x7f, 0, 86400}};
+	const struct fl_policy none = {FL_POLICY_WINDOW, "window.none", {0, 0, 86400}};
+	const struct fl_policy_set set = {{&whole, &none}};
+	struct fl_policy_request r = request();
+	struct fl_policy_answer a;
+	r.duration_s = 1000 * DAY;
+	r.gate = FL_GATE_DOWNLOAD;
+	fl_policy_decide(&set, &good_facts, &r, MON + 5, &a);
+	cr_assert_eq(a.verdict, FL_GO);
+	r.gate = FL_GATE_ACTIVATE;
+	fl_policy_decide(&set, &good_facts, &r, MON + 5, &a);
+	cr_assert_eq(a.verdict, FL_WAIT_FOR);
+	cr_assert_str_eq(a.next, "window");
+}
+
+Test(decide, a_gate_that_does_not_exist_is_a_bug, .signal = SIGABRT)
+{
+	struct fl_policy_request r = request();
+	struct fl_policy_answer a;
+	r.gate = FL_N_GATES;
+	fl_policy_decide(&night_set, &good_facts, &r, MON, &a);
 }
 
 /* The longest texts fit, whatever the numbers. */

@@ -110,6 +110,7 @@ Test(parse, days_start_and_length)
 		{"mon-fri", "22:30", 360, {0x1f, 81000, 21600}},
 		{"fri-mon", "00:00", 1, {0x71, 0, 60}},
 		{" mon , wed-thu ", "23:59", 10080, {0x0d, 86340, 604800}},
+		{"\tmon\t-\ttue", "19:59", 60, {0x03, 71940, 3600}},
 		{"sun-sun", "09:05", 60, {0x40, 32700, 3600}},
 		{"mon-sun", "00:00", 1440, {0x7f, 0, 86400}},
 	};
@@ -150,6 +151,10 @@ Test(parse, what_is_wrong_is_refused_and_named)
 		{"sat", "", 60, "start"},
 		{"sat", "0a:00", 60, "start"},
 		{"sat", ":2:00", 60, "start"},
+		{"sat", "/2:00", 60, "start"},
+		{"sat", "0/:00", 60, "start"},
+		{"sat", "02:0:", 60, "start"},
+		{"sat", "02:-1", 60, "start"},
 		{"sat", "02:00", 0, "length"},
 		{"sat", "02:00", 10081, "length"},
 		{"sat", "02:00", UINT64_MAX, "length"},
