@@ -154,9 +154,8 @@ static int read_chunk(void *self, const struct fl_task *task, uint64_t offset, v
 {
 	(void)self;
 	(void)task;
-	(void)result;
 	if (pread_all(data, len, offset) != 0)
-		memset(data, 0xa5, len); /* not right, whatever is asked for: a write may heal it, or fails */
+		return fail_errno(result, "read the target");
 	if (offset % READ_WINDOW == 0 && offset >= READ_WINDOW)
 		(void)posix_fadvise(target(), (off_t)(offset - READ_WINDOW), (off_t)READ_WINDOW,
 				    POSIX_FADV_DONTNEED);

@@ -2,6 +2,7 @@
 /* What stands in the target already. */
 #include "transfer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum fl_rc transfer_progress(struct transfer *t, const char *step, bool now, struct fl_err *err)
@@ -37,15 +38,34 @@ static void mark(struct transfer *t, uint64_t chunk)
 	t->done_bytes += len;
 }
 
+/* FL_E_IO: the place cannot be read, which may be healed by writing to it. Then *wrong, and it is
+ * logged. */
+static enum fl_rc read_chunk(struct transfer *t, uint64_t chunk, uint8_t *data, bool *wrong,
+			     struct fl_err *err)
+{
+	uint32_t len = fl_tree_chunk_len(&t->image.installed, chunk);
+	enum fl_rc rc = plugin_read(t->plugin, t->task, chunk * FL_CHUNK_SIZE, data, len, err);
+	if (rc != FL_E_IO || t->plugin->verdict->cls != FL_CLASS_RETRY)
+		return rc;
+	char line[128];
+	(void)snprintf(line, sizeof(line), "chunk %llu is written anew: %.80s",
+		       (unsigned long long)chunk, t->plugin->verdict->text);
+	control_log(t->channel->control, FL_LEVEL_WARNING, line);
+	verdict_ok(t->plugin->verdict, "");
+	*wrong = true;
+	return FL_OK;
+}
+
 static enum fl_rc scan_chunk(struct transfer *t, uint64_t chunk, uint8_t *data, struct fl_err *err)
 {
 	uint32_t len = fl_tree_chunk_len(&t->image.installed, chunk);
+	bool wrong = false;
 	enum fl_rc rc = load_pages(t, chunk, err);
 	if (rc == FL_OK)
-		rc = plugin_read(t->plugin, t->task, chunk * FL_CHUNK_SIZE, data, len, err);
+		rc = read_chunk(t, chunk, data, &wrong, err);
 	if (rc != FL_OK)
 		return rc;
-	rc = fl_tree_check(t->installed, chunk, data, len, err);
+	rc = wrong ? FL_E_CHUNK_MISMATCH : fl_tree_check(t->installed, chunk, data, len, err);
 	if (rc == FL_OK)
 		mark(t, chunk);
 	else if (rc != FL_E_CHUNK_MISMATCH)

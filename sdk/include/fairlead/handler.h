@@ -327,9 +327,9 @@ struct fl_handler {
 		     struct fl_result *result);
 	/*
 	 * With FL_CAP_RANDOM. Read len bytes (one chunk) at offset of the target, as a later reader
-	 * would see them. May not be cached by the plugin. A place that cannot be read (a bad block
-	 * that a write would heal): fill with zeros and return FL_CLASS_OK, then the chunk is
-	 * written anew.
+	 * would see them. May not be cached by the plugin. A place that cannot be read:
+	 * FL_CLASS_RETRY, "io"; the chunk then counts as wrong and is written anew, which heals the
+	 * place or fails. Any other failure ends the activity.
 	 */
 	int (*read)(void *self, const struct fl_task *task, uint64_t offset, void *data,
 		    uint32_t len, struct fl_result *result);

@@ -55,6 +55,14 @@ static void pack(struct content *c)
 	content_sign_transport(c);
 }
 
+void content_sign_all(struct content *c)
+{
+	fl_buf_free(&c->transport);
+	fl_buf_free(&c->installed_tree);
+	fl_buf_free(&c->transport_tree);
+	pack(c);
+}
+
 static void make(struct content *c, size_t image_len, uint32_t frame_size, unsigned seed,
 		 bool dense)
 {

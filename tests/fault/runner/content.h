@@ -19,6 +19,8 @@ struct content {
 void content_make(struct content *c, size_t image_len, uint32_t frame_size, unsigned seed);
 /* Incompressible all over: the transport is as long as the image. */
 void content_make_dense(struct content *c, size_t image_len, uint32_t frame_size);
+/* Packs and signs the image anew as it stands now. */
+void content_sign_all(struct content *c);
 /* Signs the transport anew as it stands now. */
 void content_sign_transport(struct content *c);
 void content_free(struct content *c);

@@ -165,6 +165,26 @@ Test(runner_plugin, a_cancel_waits_for_the_end_of_an_erase)
 	cr_assert_not(out.hung);
 }
 
+/* The image is zeros there: what cannot be read must not be taken for them. */
+Test(runner_plugin, a_bad_block_is_written_anew)
+{
+	struct outcome out;
+	struct content c;
+	content_make(&c, 5 * FL_CHUNK_SIZE, FL_CHUNK_SIZE, 1);
+	memset(c.image, 0, c.image_len);
+	content_sign_all(&c);
+	FL_AUTO_FD zeros = target_file("", 0, c.image_len);
+	struct play p = {.plugin = PLUGINS "/badblock.so", .content = &c, .target = zeros};
+	play_expect(&p, "ok", "ok", &out);
+	cr_assert_eq(out.progress.kept_bytes, 4 * FL_CHUNK_SIZE);
+	cr_assert_eq(out.served[FL_OBJECT_TRANSPORT], 1);
+	cr_assert_str_eq(out.log, "chunk 1 is written anew: read: bad block\n");
+	content_free(&c);
+	p = with(PLUGINS "/badblock.so");
+	play_expect(&p, "unsafe", "io", &out);
+	cr_assert_eq(out.served[FL_OBJECT_TRANSPORT], 0);
+}
+
 Test(runner_plugin, a_flood_of_lines_ends)
 {
 	struct outcome out;
