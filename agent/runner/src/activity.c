@@ -7,9 +7,9 @@
 
 struct activity {
 	const char *name;
-	enum fl_call call;
 	enum fl_rc (*run)(struct run *run, struct fl_err *err);
-	size_t step;	    /* of run_step: its offset in struct fl_handler */
+	size_t step; /* of run_step: its offset in struct fl_handler */
+	enum fl_call call;
 	bool may_be_absent; /* then there is nothing to do */
 	bool has_data;
 };
@@ -99,23 +99,20 @@ static enum fl_rc run_step(struct run *run, struct fl_err *err)
 	return FL_OK;
 }
 
-#define STEP(name, call, absent)                                                                   \
-	{                                                                                          \
-#name, call, run_step, offsetof(struct fl_handler, name), absent, false            \
-	}
+#define AT(step) offsetof(struct fl_handler, step)
 
 static const struct activity activities[] = {
-	{"enumerate", FL_CALL_ENUMERATE, run_enumerate, 0, false, false},
-	{"observe", FL_CALL_OBSERVE, run_observe, 0, false, false},
-	{"prepare", FL_CALL_PREPARE, run_prepare, 0, false, false},
-	{"stage", FL_CALL_STAGE, run_stage, 0, false, true},
-	STEP(verify, FL_CALL_VERIFY, true),
-	STEP(activate, FL_CALL_ACTIVATE, false),
-	STEP(restart, FL_CALL_RESTART, true),
-	STEP(check, FL_CALL_CHECK, true),
-	STEP(commit, FL_CALL_COMMIT, false),
-	STEP(rollback, FL_CALL_ROLLBACK, false),
-	STEP(cleanup, FL_CALL_CLEANUP, true),
+	{"enumerate", run_enumerate, 0, FL_CALL_ENUMERATE, false, false},
+	{"observe", run_observe, 0, FL_CALL_OBSERVE, false, false},
+	{"prepare", run_prepare, 0, FL_CALL_PREPARE, false, false},
+	{"stage", run_stage, 0, FL_CALL_STAGE, false, true},
+	{"verify", run_step, AT(verify), FL_CALL_VERIFY, true, false},
+	{"activate", run_step, AT(activate), FL_CALL_ACTIVATE, false, false},
+	{"restart", run_step, AT(restart), FL_CALL_RESTART, true, false},
+	{"check", run_step, AT(check), FL_CALL_CHECK, true, false},
+	{"commit", run_step, AT(commit), FL_CALL_COMMIT, false, false},
+	{"rollback", run_step, AT(rollback), FL_CALL_ROLLBACK, false, false},
+	{"cleanup", run_step, AT(cleanup), FL_CALL_CLEANUP, true, false},
 };
 
 const struct activity *activity_find(const char *name)

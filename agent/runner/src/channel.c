@@ -132,7 +132,7 @@ enum fl_rc channel_take(struct channel *channel, enum fl_ipc_object object, uint
 {
 	struct need *need = &channel->needs[channel->oldest];
 	FL_BUG_ON(channel->n_needs == 0 || need->object != object || need->first != index);
-	struct fl_ipc_piece piece;
+	struct fl_ipc_piece piece = {0, 0, {NULL, 0}};
 	enum fl_rc rc = take_piece(channel, &piece, err);
 	if (rc == FL_OK && (piece.object != (uint64_t)object || piece.index != index))
 		rc = fl_fail(err, FL_E_PROTOCOL, 0,

@@ -84,6 +84,15 @@ static enum fl_rc image_size_of(int fd, uint64_t *ret, struct fl_err *err)
 	return FL_OK;
 }
 
+static void fill_header(struct writer *wr)
+{
+	memcpy(wr->table, FRAMES_MAGIC, 4);
+	put_u32(wr->table + 4, FRAMES_VERSION);
+	put_u64(wr->table + 8, wr->image_size);
+	put_u32(wr->table + 16, wr->frame_size);
+	put_u32(wr->table + 20, (uint32_t)wr->n);
+}
+
 static enum fl_rc writer_init(struct writer *wr, const struct fl_frames_options *options,
 			      struct fl_err *err)
 {
@@ -106,19 +115,11 @@ static enum fl_rc writer_init(struct writer *wr, const struct fl_frames_options 
 	wr->table = calloc(1, wr->table_size);
 	if (wr->table == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "frame table");
+	fill_header(wr);
 	wr->n_workers = workers;
 	for (unsigned i = 0; i < workers && rc == FL_OK; i++)
 		rc = worker_init(&wr->workers[i], wr->frame_size, level, err);
 	return rc;
-}
-
-static void fill_header(struct writer *wr)
-{
-	memcpy(wr->table, FRAMES_MAGIC, 4);
-	put_u32(wr->table + 4, FRAMES_VERSION);
-	put_u64(wr->table + 8, wr->image_size);
-	put_u32(wr->table + 16, wr->frame_size);
-	put_u32(wr->table + 20, (uint32_t)wr->n);
 }
 
 static enum fl_rc write_frame(struct writer *wr, uint64_t k, const struct worker *w,
@@ -174,7 +175,6 @@ static enum fl_rc write_round(struct writer *wr, uint64_t first, struct fl_err *
 
 static enum fl_rc write_all(struct writer *wr, struct fl_err *err)
 {
-	fill_header(wr);
 	if (ftruncate(wr->out, 0) != 0)
 		return fl_fail(err, fl_rc_from_errno(errno), errno, "truncate");
 	enum fl_rc rc = FL_OK;
