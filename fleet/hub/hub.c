@@ -148,12 +148,15 @@ static enum fl_rc open_ports(struct fl_hub *hub, struct fl_err *err)
 	return open_port(hub, &info, hub->conf.api_port, err);
 }
 
+/* Its errors are mostly what strangers do: enough of them to see, not enough to fill a disk. */
 static void log_line(int level, const char *line)
 {
+	static struct fl_rate rate = {1.0, 20.0, 20.0, 0};
 	char text[256];
 	size_t len = strcspn(line, "\n");
 	lws_strnncpy(text, line, (int)(len < sizeof(text) - 1 ? len : sizeof(text) - 1), sizeof(text));
-	fl_log(level == LLL_ERR ? FL_LOG_WARNING : FL_LOG_DEBUG, "libwebsockets: %s", text);
+	bool shown = level == LLL_ERR && fl_rate_take(&rate, fl_clock_boot_ms(&fl_clock_system));
+	fl_log(shown ? FL_LOG_WARNING : FL_LOG_DEBUG, "libwebsockets: %s", text);
 }
 
 static enum fl_rc open_context(struct fl_hub *hub, struct fl_err *err)

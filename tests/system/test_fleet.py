@@ -1283,6 +1283,27 @@ def test_slow_peers_are_cut_off(fleet, operator):
         assert max(one.result() for one in drips) < 45
 
 
+def test_connections_are_limited(fleet, device, operator):
+    fleet.child.send_signal(signal.SIGTERM)
+    fleet.child.wait(20)
+    conf = fleet.folder / "fleet.conf"
+    conf.write_text(conf.read_text().replace("max = 15000", "max = 12"))
+    fleet.start()
+    for i in range(60):  # neither half handshakes nor whole ones nor WebSockets are counted for ever
+        with socket.create_connection(("localhost", fleet.api_port if i % 2 else fleet.device_port)) as sock:
+            sock.sendall(b"\x16\x03\x01")
+        operator("GET", "/status")
+        device.open()
+        device.close()
+    held = [socket.create_connection(("localhost", fleet.api_port)) for _ in range(30)]
+    with pytest.raises(OSError):
+        operator.raw("GET", "/api/v1/status", timeout=3)
+    for sock in held:
+        sock.close()
+    eventually(lambda: device.get("/blobs/sha256-wide1/" + "0" * 64)[0] == 404, "there is room again")
+    device.connect()
+
+
 # One bad device among good ones
 
 
