@@ -103,14 +103,17 @@ void fl_step_sealing(struct fl_job_run *run)
 		seal_failed(run, rc, &err);
 }
 
-static enum fl_rc send_job(struct fl_job_run *run, enum fl_frame_type type,
-			   void (*done)(struct fl_helper_call *, enum fl_rc, const struct fl_err *,
-					struct fl_helper_answer *),
-			   struct fl_err *err)
+typedef void answered(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+		      struct fl_helper_answer *answer);
+
+static void ask_for_job(struct fl_job_run *run, enum fl_frame_type type, answered *done)
 {
+	struct fl_err err = {0};
 	const struct fl_ipc_job_ref body = {run->row.job};
 	fl_helper_call_init(&run->call, done, run);
-	return fl_helper_send(&run->agent->helper, &run->call, type, &body, NULL, 0, err);
+	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, type, &body, NULL, 0, &err);
+	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
+		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_step_again);
 }
 
 static bool needs_host_restart(const struct fl_job_run *run)
@@ -139,10 +142,7 @@ static void on_activated(struct fl_helper_call *call, enum fl_rc rc, const struc
 
 void fl_step_activating(struct fl_job_run *run)
 {
-	struct fl_err err = {0};
-	enum fl_rc rc = send_job(run, FL_FRAME_ACTIVATE, on_activated, &err);
-	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
-		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_step_again);
+	ask_for_job(run, FL_FRAME_ACTIVATE, on_activated);
 }
 
 static void on_restart_answered(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
@@ -160,8 +160,5 @@ static void on_restart_answered(struct fl_helper_call *call, enum fl_rc rc, cons
 
 void fl_step_restarting(struct fl_job_run *run)
 {
-	struct fl_err err = {0};
-	enum fl_rc rc = send_job(run, FL_FRAME_RESTART, on_restart_answered, &err);
-	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
-		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_step_again);
+	ask_for_job(run, FL_FRAME_RESTART, on_restart_answered);
 }
