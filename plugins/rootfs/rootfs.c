@@ -78,6 +78,17 @@ static int pwrite_all(const void *data, size_t len, uint64_t offset)
 	return 0;
 }
 
+/*
+ * What was read or is on the medium is not needed in the page cache, where it would push out what
+ * the device works with. From the start: the kernel keeps pages that lie together as one, and drops
+ * none of which the range covers a part.
+ */
+static void forget_cache(uint64_t end)
+{
+	if (end > 0)
+		(void)posix_fadvise(target(), 0, (off_t)end, POSIX_FADV_DONTNEED);
+}
+
 static int hello(const struct fl_host *h, struct fl_hello *out, struct fl_result *result)
 {
 	static const struct fl_need needs[] = {
@@ -136,8 +147,6 @@ static int stage(void *self, const struct fl_task *task, uint64_t offset, const 
 	return FL_CLASS_OK;
 }
 
-/* What is on the medium is not needed in the page cache, where it would push out what the device
- * works with. */
 static int flush(void *self, const struct fl_task *task, uint64_t offset, uint64_t len,
 		 struct fl_result *result)
 {
@@ -145,7 +154,7 @@ static int flush(void *self, const struct fl_task *task, uint64_t offset, uint64
 	(void)task;
 	if (fdatasync(target()) != 0)
 		return fail_errno(result, "flush the target");
-	(void)posix_fadvise(target(), (off_t)offset, (off_t)len, POSIX_FADV_DONTNEED);
+	forget_cache(offset + len);
 	return FL_CLASS_OK;
 }
 
@@ -156,9 +165,8 @@ static int read_chunk(void *self, const struct fl_task *task, uint64_t offset, v
 	(void)task;
 	if (pread_all(data, len, offset) != 0)
 		return fail_errno(result, "read the target");
-	if (offset % READ_WINDOW == 0 && offset >= READ_WINDOW)
-		(void)posix_fadvise(target(), (off_t)(offset - READ_WINDOW), (off_t)READ_WINDOW,
-				    POSIX_FADV_DONTNEED);
+	if (offset % READ_WINDOW == 0)
+		forget_cache(offset);
 	return FL_CLASS_OK;
 }
 

@@ -233,7 +233,8 @@ static void encode(struct stage *s, enum fl_frame_type type, const void *in)
 
 static void obey(struct stage *s, enum tamper what, const struct fl_ipc_piece *piece)
 {
-	const struct fl_ipc_reply end = {"no_source", "the mirror is gone"};
+	const char *code = s->play->end_code == NULL ? "no_source" : s->play->end_code;
+	const struct fl_ipc_reply end = {code, "the mirror is gone"};
 	struct fl_err err;
 	s->twice = what == SEND_TWICE;
 	s->stalled = what == STALL;

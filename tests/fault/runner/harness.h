@@ -30,6 +30,7 @@ struct play {
 	uint64_t leave_after_pieces; /* the helper closes the control channel */
 	tamper_piece *tamper;
 	void *tamper_ctx;
+	const char *end_code; /* of SEND_END; NULL: no_source */
 	unsigned patience_ms; /* of silence, before the runner is killed as hung; 0: 20 s */
 };
 

@@ -140,6 +140,28 @@ Test(runner_tamper, another_piece_than_asked_for)
 	expect_lie((struct lie){FL_OBJECT_TRANSPORT, 3, DO, 0, DROP, false}, "protocol");
 }
 
+/* Whatever reason an agent gives, the release is not to blame. */
+Test(runner_tamper, an_agent_cannot_condemn_a_release)
+{
+	static const struct {
+		const char *said, *code;
+	} rows[] = {{"format", "no_source"},	{"plugin_abi", "no_source"},
+		    {"ok", "no_source"},	{"made_up", "no_source"},
+		    {"", "no_source"},		{"http_status", "http_status"},
+		    {"cancelled", "cancelled"}, {"network", "network"}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct lie lie = {FL_OBJECT_TRANSPORT, 2, DO, 0, SEND_END, false};
+		FL_AUTO_FD target = old_target();
+		struct play p = {.plugin = ROOTFS,
+				 .content = &content,
+				 .target = target,
+				 .tamper = tell,
+				 .tamper_ctx = &lie,
+				 .end_code = rows[i].said};
+		play_expect(&p, "retry", rows[i].code, NULL);
+	}
+}
+
 /* The release signs what follows: the transport is what its tree says, and still wrong. */
 static void expect_bad_artifact(struct content *c, const char *code)
 {
