@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
+#include "sum.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -374,6 +375,44 @@ Test(jobs, an_envelope_of_another_job_is_not_taken)
 	reopen();
 	load();
 	cr_assert_eq(jobs[1].job_envelope, NULL);
+	done();
+}
+
+/* The same with a checksum that holds: what a page of an earlier time, when another job had that
+ * number, brings back. */
+Test(jobs, an_envelope_of_an_earlier_job_is_not_taken)
+{
+	put_three();
+	uint8_t key[FL_DIGEST_SIZE] = {0x99};
+	char sql[256];
+	char hex[2 * FL_DIGEST_SIZE + 1];
+	fl_hex_encode(key, sizeof(key), hex);
+	uint64_t sum = store_sum_bytes(store_sum_u64(store_sum("document"), 2), key, sizeof(key));
+	sum = store_sum_bytes(sum, "one", 3);
+	snprintf(sql, sizeof(sql), "UPDATE document SET key = x'%s', sum = %lld WHERE id = 2", hex,
+		 (long long)sum);
+	tamper(sql, NULL);
+	reopen();
+	load();
+	cr_assert_eq(n_jobs, 3);
+	cr_assert_eq(jobs[0].job_envelope, NULL);
+	cr_assert_eq(damaged, 1);
+	done();
+}
+
+/* A job's row is lost, its documents are not: the job that takes its number does not inherit them.
+ */
+Test(jobs, lost_rows_leave_no_documents_to_others)
+{
+	put_three();
+	tamper("DELETE FROM job WHERE seq = 1", NULL);
+	reopen();
+	struct fl_store_job job = simple(50, 50, FL_JOB_RECEIVED);
+	OK(fl_store_job_put(store, &job, &err));
+	load();
+	cr_assert_eq(n_jobs, 3);
+	cr_assert_eq(damaged, 0);
+	cr_assert(jobs[2].job_seq == 50 && jobs[2].job_envelope == NULL);
 	done();
 }
 
