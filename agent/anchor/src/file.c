@@ -31,14 +31,15 @@ static enum fl_rc fail_errno(struct fl_err *err, const char *what)
 	return fl_fail(err, fl_rc_from_errno(e), e, "%s", what);
 }
 
-/* Blocks of its own for both records, so that a write in place changes nothing but their content. */
-static enum fl_rc preallocate(int fd, struct fl_err *err)
+/* Blocks of its own for both records, so that a write in place changes nothing but their content. *made: it had none. */
+static enum fl_rc preallocate(int fd, bool *made, struct fl_err *err)
 {
 	static const uint8_t zeros[FILE_SIZE];
 	struct stat st;
 	if (fstat(fd, &st) != 0)
 		return fail_errno(err, "stat");
-	if (st.st_size >= (off_t)FILE_SIZE)
+	*made = st.st_size < (off_t)FILE_SIZE;
+	if (!*made)
 		return FL_OK;
 	uint64_t from = (uint64_t)st.st_size;
 	enum fl_rc rc = fl_pwrite_all(fd, zeros, FILE_SIZE - (size_t)from, from, err);
@@ -74,16 +75,23 @@ static enum fl_rc open_dir(struct fl_anchor_file *f, const char *dir, struct fl_
 static enum fl_rc open_file(struct fl_anchor_file *f, struct fl_err *err)
 {
 	char path[PATH_MAX];
+	bool made;
 	enum fl_rc rc = fl_path_join(path, sizeof(path), f->dir, "anchor", err);
 	if (rc != FL_OK)
 		return rc;
 	f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (f->fd < 0 && errno == EROFS) /* what it says is needed all the same: a trial must end */
+		f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (f->fd < 0)
 		return fail_errno(err, "open");
 	if (flock(f->fd, LOCK_EX | LOCK_NB) != 0)
 		return fail_errno(err, "lock");
-	rc = preallocate(f->fd, err);
-	return rc == FL_OK ? sync_dir(f->dir, err) : rc;
+	rc = preallocate(f->fd, &made, err);
+	if (rc != FL_OK)
+		return rc;
+	/* The name of an older file was synced when it was made, or is now; that it cannot be is no reason not to read. */
+	rc = sync_dir(f->dir, err);
+	return made ? rc : FL_OK;
 }
 
 struct reading {

@@ -75,12 +75,12 @@ static enum fl_rc trial_failed(struct helper *h, struct trial *t, struct fl_err 
 
 static enum fl_rc recover_trial(struct helper *h, struct trial *t, struct fl_err *err)
 {
-	struct fl_anchor_name boot;
+	struct fl_anchor_name boot = {{0}};
 	enum fl_rc rc = host_boot(&h->config, &boot, err);
+	if (t->runs) /* a system that does not tell its boot has its deadline all the same */
+		return start_trial(h, boot, err);
 	if (rc != FL_OK)
 		return rc;
-	if (t->runs)
-		return start_trial(h, boot, err);
 	if (never_switched(t))
 		return unswitch(h, t, err);
 	return fl_anchor_same_boot(&h->anchor, boot) ? FL_OK : trial_failed(h, t, err);

@@ -232,11 +232,10 @@ Test(helper_crash, decided_but_the_old_slot_runs)
 	gw_init(&g);
 	gw_make_update(&g, 1, 10, &u, NULL);
 	gw_to_trial(&g, &u);
-	gw_break_boot(&g, 4, 1); /* `good` dies: the decision stands, the switch does not */
+	gw_break_verb(&g, "good"); /* the decision stands, the switch does not */
 	gw_kill(&g);
 	gw_start(&g, u.runner);
 	const struct paper_doc beat = gw_fresh_heartbeat(&g);
-	(void)unlink(gw_path(&g, "calls"));
 	cr_assert_eq(gw_commit(&g, &u.docs[0].digest, &beat), FL_E_BOOT_SWITCH, "%s", g.text);
 	cr_assert_str_eq(gw_phase(&g, &u), "decided");
 	cr_assert_eq(gw_rollback(&g, &u.docs[0].digest), FL_E_PHASE, "a decision is never taken back");
@@ -260,11 +259,10 @@ Test(helper_crash, decided_and_the_new_slot_never_boots_again)
 	gw_init(&g);
 	gw_make_update(&g, 1, 10, &u, NULL);
 	gw_to_trial(&g, &u);
-	gw_break_boot(&g, 4, 1);
+	gw_break_verb(&g, "good");
 	gw_kill(&g);
 	gw_start(&g, u.runner);
 	const struct paper_doc beat = gw_fresh_heartbeat(&g);
-	(void)unlink(gw_path(&g, "calls"));
 	cr_assert_eq(gw_commit(&g, &u.docs[0].digest, &beat), FL_E_BOOT_SWITCH);
 	unsigned restarts = 0;
 	for (int i = 0; i < 8; i++) {
@@ -275,5 +273,106 @@ Test(helper_crash, decided_and_the_new_slot_never_boots_again)
 		cr_assert_str_eq(gw_phase(&g, &u), "decided");
 	}
 	cr_assert_eq(restarts, 3);
+	gw_done(&g);
+}
+
+/* --- a trial always ends --- */
+
+Test(helper_crash, a_switch_that_was_never_set_is_no_trial)
+{
+	struct fl_boot_state boot;
+	gw_init(&g);
+	gw_make_update(&g, 1, 10, &u, NULL);
+	gw_break_verb(&g, "trial");
+	gw_to_sealed(&g, &u);
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, &u.docs[0].digest), FL_E_BOOT_SWITCH);
+	cr_assert_str_eq(gw_phase(&g, &u), "trial");
+	gw_kill(&g);
+	gw_start(&g, u.runner);
+	cr_assert_str_eq(gw_phase(&g, &u), "staging", "the lock went with the old helper");
+	gw_decision(&g, &boot);
+	cr_assert_str_eq(boot.trial, "");
+	cr_assert(drive(NULL));
+	assert_committed();
+	gw_done(&g);
+}
+
+Test(helper_crash, a_switch_that_failed_may_be_set_again_while_the_lock_is_held)
+{
+	gw_init(&g);
+	gw_make_update(&g, 1, 10, &u, NULL);
+	gw_break_verb(&g, "trial");
+	gw_to_sealed(&g, &u);
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, &u.docs[0].digest), FL_E_BOOT_SWITCH);
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, &u.docs[0].digest), FL_OK, "%s", g.text);
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, &u.docs[0].digest), FL_OK, "repeatable");
+	gw_done(&g);
+}
+
+Test(helper_crash, recovery_is_tried_again_until_it_works)
+{
+	struct fl_boot_state boot;
+	gw_init(&g);
+	gw_make_update(&g, 1, 10, &u, NULL);
+	gw_to_trial_set(&g, &u);
+	cr_assert_eq(gw_boot_only(&g, true), 'a');
+	gw_break_verb(&g, "fallback");
+	gw_start(&g, u.runner);
+	cr_assert_str_eq(gw_phase(&g, &u), "rolling_back");
+	gw_decision(&g, &boot);
+	cr_assert_str_eq(boot.trial, "b");
+	sleep(7);
+	gw_decision(&g, &boot);
+	cr_assert_str_eq(boot.trial, "");
+	gw_done(&g);
+}
+
+Test(helper_crash, a_slot_on_trial_for_a_lost_anchor_falls_back)
+{
+	struct fl_boot_state boot;
+	gw_init(&g);
+	gw_make_update(&g, 1, 10, &u, NULL);
+	gw_to_trial(&g, &u);
+	gw_kill(&g);
+	cr_assert_eq(unlink(gw_path(&g, "anchor/anchor")), 0);
+	gw_start(&g, u.runner);
+	cr_assert(g.hello.anchor_lost);
+	cr_assert(gw_restart_asked(&g));
+	gw_decision(&g, &boot);
+	cr_assert_str_eq(boot.trial, "");
+	cr_assert_eq(gw_boot_only(&g, false), 'a');
+	gw_done(&g);
+}
+
+Test(helper_crash, a_system_that_does_not_tell_its_boot_has_a_deadline)
+{
+	gw_init(&g);
+	gw_make_update(&g, 1, 10, &u, NULL);
+	gw_to_trial_set(&g, &u);
+	cr_assert_eq(gw_boot_only(&g, false), 'b');
+	cr_assert_eq(unlink(gw_path(&g, "run/boot-id")), 0);
+	gw_start(&g, u.runner);
+	cr_assert(g.hello.trial);
+	cr_assert_gt(g.hello.trial_left_ms, 0);
+	gw_done(&g);
+}
+
+/* The anchor's medium takes nothing more, and still the trial ends. */
+Test(helper_crash, the_deadline_holds_on_a_medium_that_fails)
+{
+	char anchor[96];
+	gw_init(&g);
+	gw_make_update(&g, 1, 10, &u, &(struct paper_release){.deadline_s = 30});
+	gw_to_trial_set(&g, &u);
+	cr_assert_eq(gw_boot_only(&g, false), 'b');
+	snprintf(anchor, sizeof(anchor), "%s/anchor", g.dir);
+	g.plan = "fail:1:EIO:always";
+	g.plan_dir = anchor;
+	gw_start(&g, u.runner);
+	cr_assert(g.hello.trial && g.hello.trial_left_ms > 25000);
+	for (int i = 0; i < 40 && !gw_restart_asked(&g); i++)
+		sleep(1);
+	cr_assert(gw_restart_asked(&g));
+	cr_assert_eq(gw_boot_only(&g, false), 'a', "the trial had one try");
 	gw_done(&g);
 }

@@ -144,7 +144,7 @@ void gw_done(struct gateway *g)
 static void preload(const struct gateway *g, const char *plan)
 {
 	setenv("FLSHIM", plan, 1);
-	setenv("FLSHIM_DIR", g->dir, 1);
+	setenv("FLSHIM_DIR", g->plan_dir == NULL ? g->dir : g->plan_dir, 1);
 	setenv("FLSHIM_OUT", gw_path(g, "counts"), 1);
 	setenv("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0", 1);
 	setenv("LD_PRELOAD", FL_SHIM, 1);
@@ -175,6 +175,32 @@ void gw_break_boot(struct gateway *g, unsigned call, unsigned n)
 	len = snprintf(plan, sizeof(plan), "kill:%u", n);
 	gw_write(g, "plan", plan, (size_t)len);
 	write_config(g, "boot-wrapper");
+}
+
+void gw_break_verb(struct gateway *g, const char *verb)
+{
+	char text[512];
+	int len = snprintf(text, sizeof(text),
+			   "#!/bin/sh\nif [ \"$3\" = %s ] && mv %s/armed %s/spent; then exit 1; fi\n"
+			   "exec " FL_BOOT " \"$@\"\n",
+			   verb, g->dir, g->dir);
+	gw_write(g, "armed", "", 0);
+	gw_write(g, "boot-wrapper", text, (size_t)len);
+	cr_assert_eq(chmod(gw_path(g, "boot-wrapper"), 0755), 0);
+	write_config(g, "boot-wrapper");
+}
+
+void gw_add_component(struct gateway *g)
+{
+	static const char app[] = "[component.app]\nhandler = rootfs\n"
+				  "slot.a = slots/app-a.img\nslot.b = slots/app-b.img\n";
+	struct fl_buf text = FL_BUF(8192);
+	OK(fl_file_read(gw_path(g, "gateway.conf"), &text, &err));
+	OK(fl_buf_append_str(&text, app, &err));
+	gw_write(g, "gateway.conf", text.data, text.len);
+	fl_buf_free(&text);
+	gw_write(g, "slots/app-a.img", g->images[0], sizeof(g->images[0]));
+	gw_write(g, "slots/app-b.img", g->images[0], sizeof(g->images[0]));
 }
 
 static void start_helper(struct gateway *g, const char *runner)
@@ -458,7 +484,12 @@ enum fl_rc gw_nonce(struct gateway *g, uint8_t nonce[32])
 
 enum fl_rc gw_stage(struct gateway *g, const struct fl_digest *job)
 {
-	const struct fl_ipc_stage ask = {*job, "rootfs", "full"};
+	return gw_stage_of(g, job, "rootfs");
+}
+
+enum fl_rc gw_stage_of(struct gateway *g, const struct fl_digest *job, const char *component)
+{
+	const struct fl_ipc_stage ask = {*job, component, "full"};
 	memset(&g->staged, 0, sizeof(g->staged));
 	return gw_call(g, FL_FRAME_STAGE, &ask, NULL, 0);
 }
@@ -479,7 +510,13 @@ enum fl_rc gw_staged(struct gateway *g, int timeout_ms)
 
 enum fl_rc gw_target(struct gateway *g, enum fl_frame_type type, const struct fl_digest *job)
 {
-	const struct fl_ipc_target ask = {*job, "rootfs"};
+	return gw_target_of(g, type, job, "rootfs");
+}
+
+enum fl_rc gw_target_of(struct gateway *g, enum fl_frame_type type, const struct fl_digest *job,
+			const char *component)
+{
+	const struct fl_ipc_target ask = {*job, component};
 	return gw_call(g, type, &ask, NULL, 0);
 }
 

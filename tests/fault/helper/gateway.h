@@ -27,6 +27,7 @@ struct gateway {
 	char text[1024];	 /* of the last answer */
 	struct fl_ipc_hello_reply hello;
 	struct fl_ipc_staged staged;
+	const char *plan_dir; /* below which it counts; NULL: everything */
 	const char *plan; /* of flshim (tests/fault/shim), for the next helper that is started; NULL: none */
 	uint64_t trial_seq; /* the machine's memory */
 	unsigned used;
@@ -45,6 +46,10 @@ void gw_start(struct gateway *g, const char *runner);
 bool gw_try_start(struct gateway *g, const char *runner);
 /* How often the plan of the last helper that had one struck. */
 uint64_t gw_fired(const struct gateway *g);
+/* A second component, `app`, with slots of its own; before the first start. */
+void gw_add_component(struct gateway *g);
+/* fairlead-boot fails the next time it is run for this verb. Before the start of the helper. */
+void gw_break_verb(struct gateway *g, const char *verb);
 /* fairlead-boot is killed at its n-th change of a file, the `call`-th time it is run from now on. */
 void gw_break_boot(struct gateway *g, unsigned call, unsigned n);
 /* kill -9 */
@@ -77,6 +82,9 @@ enum fl_rc gw_stage(struct gateway *g, const struct fl_digest *job);
 /* Waits for the event; its code. */
 enum fl_rc gw_staged(struct gateway *g, int timeout_ms);
 enum fl_rc gw_target(struct gateway *g, enum fl_frame_type type, const struct fl_digest *job);
+enum fl_rc gw_stage_of(struct gateway *g, const struct fl_digest *job, const char *component);
+enum fl_rc gw_target_of(struct gateway *g, enum fl_frame_type type, const struct fl_digest *job,
+			const char *component);
 enum fl_rc gw_job(struct gateway *g, enum fl_frame_type type, const struct fl_digest *job);
 /* heartbeat NULL: without. */
 enum fl_rc gw_commit(struct gateway *g, const struct fl_digest *job,

@@ -488,6 +488,26 @@ Test(helper_hostile, documents_come_in_sealed_memfds_and_in_nothing_else)
 	cr_assert_eq(gw_present(&g, u.docs, 2), FL_OK);
 }
 
+Test(helper_hostile, a_document_of_no_known_type_ends_the_connection)
+{
+	int fd;
+	gw_start(&g, u.runner);
+	for (uint64_t type = 0; type < 3; type++) {
+		static const uint64_t types[] = {0, 9, UINT64_MAX};
+		struct fl_buf frame = FL_BUF(FL_FRAME_MAX);
+		struct fl_ipc_document known = {.type = FL_DOC_ROOT};
+		const struct fl_ipc_documents shape = {{&known, 1}};
+		cr_assert_eq(fl_frame_encode(FL_FRAME_PRESENT, 1, &shape, &frame, NULL), FL_OK);
+		for (int i = 0; i < 8; i++) /* the type is the first number after the count */
+			frame.data[12 + i] = (uint8_t)(types[type] >> (56 - 8 * i));
+		cr_assert_eq(fl_memfd_new("{}", 2, &fd, NULL), FL_OK);
+		gw_send_raw(&g, frame.data, frame.len, &fd, 1);
+		fl_close(&fd);
+		fl_buf_free(&frame);
+		assert_cut_off();
+	}
+}
+
 static size_t count_fds(pid_t pid)
 {
 	char path[64];

@@ -277,3 +277,88 @@ Test(helper_lifecycle, observe_tells_the_slots)
 	cr_assert(seen->slots.items[0].running && seen->slots.items[0].good);
 	cr_assert(seen->slots.items[1].trial && !seen->slots.items[1].running);
 }
+
+Test(helper_lifecycle, a_stop_gives_up_the_seal)
+{
+	struct update newer;
+	gw_to_sealed(&g, &u);
+	cr_assert_eq(gw_target(&g, FL_FRAME_STOP, &u.docs[0].digest), FL_OK);
+	cr_assert_str_eq(gw_phase(&g, &u), "staging");
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, &u.docs[0].digest), FL_E_PHASE);
+	gw_make_update(&g, 2, 11, &newer, NULL);
+	cr_assert_eq(gw_present(&g, newer.docs, 2), FL_OK, "it gives way again: %s", g.text);
+}
+
+Test(helper_lifecycle, fleet_or_gateway_asks_for_the_fleet_as_long_as_nothing_proves_the_gateway)
+{
+	gw_make_update(&g, 1, 10, &u, &(struct paper_release){.reach = "fleet-or-gateway"});
+	gw_to_trial(&g, &u);
+	cr_assert_eq(gw_commit(&g, &u.docs[0].digest, NULL), FL_E_NONCE);
+	const struct paper_doc heartbeat = gw_fresh_heartbeat(&g);
+	cr_assert_eq(gw_commit(&g, &u.docs[0].digest, &heartbeat), FL_OK, "%s", g.text);
+}
+
+/* --- two components --- */
+
+static void stage_both(const struct fl_digest *job)
+{
+	static const char *const names[] = {"rootfs", "app"};
+	for (size_t i = 0; i < 2; i++) {
+		cr_assert_eq(gw_stage_of(&g, job, names[i]), FL_OK, "%s", g.text);
+		cr_assert_eq(gw_staged(&g, 10000), FL_OK);
+	}
+}
+
+Test(helper_lifecycle, a_set_is_switched_when_all_of_it_is_sealed)
+{
+	struct fl_boot_state boot;
+	const struct fl_digest *job = &u.docs[0].digest;
+	gw_add_component(&g);
+	gw_make_update(&g, 1, 10, &u, &(struct paper_release){.with_app = true});
+	gw_to_open(&g, &u);
+	stage_both(job);
+	cr_assert_eq(gw_target_of(&g, FL_FRAME_SEAL, job, "app"), FL_OK, "%s", g.text);
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, job), FL_E_PHASE);
+	gw_decision(&g, &boot);
+	cr_assert_str_eq(boot.trial, "");
+	cr_assert_eq(gw_target_of(&g, FL_FRAME_SEAL, job, "rootfs"), FL_OK, "%s", g.text);
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, job), FL_OK, "%s", g.text);
+	cr_assert_eq(gw_boot_only(&g, false), 'b');
+	gw_set_image_info(&g, "2.0", 2, 1);
+	gw_start(&g, u.runner);
+	const struct paper_doc heartbeat = gw_fresh_heartbeat(&g);
+	cr_assert_eq(gw_commit(&g, job, &heartbeat), FL_OK, "%s", g.text);
+	cr_assert_eq(gw_hello(&g), FL_OK);
+	cr_assert_eq(g.hello.open_jobs.n, 0);
+	for (size_t i = 0; i < 2; i++) {
+		cr_assert_eq(g.hello.components.items[i].release_seq, 2);
+		cr_assert(fl_digest_equal(&g.hello.components.items[i].release, &u.docs[1].digest));
+	}
+}
+
+Test(helper_lifecycle, a_set_rolls_back_whole)
+{
+	const struct fl_digest *job = &u.docs[0].digest;
+	gw_add_component(&g);
+	gw_make_update(&g, 1, 10, &u, &(struct paper_release){.with_app = true});
+	gw_to_open(&g, &u);
+	stage_both(job);
+	cr_assert_eq(gw_target_of(&g, FL_FRAME_SEAL, job, "app"), FL_OK);
+	cr_assert_eq(gw_target_of(&g, FL_FRAME_SEAL, job, "rootfs"), FL_OK);
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, job), FL_OK);
+	cr_assert_eq(gw_rollback(&g, job), FL_OK, "%s", g.text);
+	cr_assert_eq(gw_hello(&g), FL_OK);
+	cr_assert_eq(g.hello.open_jobs.n, 0);
+}
+
+Test(helper_lifecycle, one_job_is_on_trial_at_a_time)
+{
+	struct update other;
+	gw_add_component(&g);
+	gw_to_trial_set(&g, &u);
+	gw_make_update(&g, 1, 11, &other, &(struct paper_release){.component = "app"});
+	cr_assert_eq(gw_present(&g, other.docs, 2), FL_OK, "it may wait: %s", g.text);
+	cr_assert_eq(gw_stage_of(&g, &other.docs[0].digest, "app"), FL_E_COMPONENT_BUSY);
+	cr_assert_eq(gw_rollback(&g, &u.docs[0].digest), FL_OK);
+	cr_assert_eq(gw_stage_of(&g, &other.docs[0].digest, "app"), FL_OK, "%s", g.text);
+}

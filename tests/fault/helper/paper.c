@@ -95,24 +95,27 @@ static struct fl_tree_ref tree_of(const void *data, size_t len)
 struct paper_doc paper_release(struct paper *p, const struct paper_release *ask)
 {
 	static const char *const classes[] = {PAPER_CLASS};
-	static const char *const order[] = {"rootfs"};
+	const char *const order[] = {ask->component == NULL ? "rootfs" : ask->component, "app"};
+	const size_t n = ask->with_app ? 2 : 1;
 	const char *reach[] = {ask->reach == NULL ? "fleet" : ask->reach};
 	const struct fl_tree_ref tree = tree_of(ask->image, ask->image_len);
 	const struct fl_installed_ref installed = {ask->image_len, &tree,
 						   ask->zero_tail ? "zero" : "keep"};
 	const struct fl_artifact artifact = {"full", "zstd-frames", 1048576, 100, &tree, 0};
-	const struct fl_component component = {.name = "rootfs",
-					       .handler = "rootfs",
-					       .version = ask->version,
-					       .release_seq = ask->release_seq,
-					       .security_version = ask->security_version,
-					       .installed = &installed,
-					       .artifacts = {&artifact, 1},
-					       .restart = "host"};
+	struct fl_component components[2];
+	for (size_t i = 0; i < 2; i++)
+		components[i] = (struct fl_component){.name = order[i],
+						      .handler = "rootfs",
+						      .version = ask->version,
+						      .release_seq = ask->release_seq,
+						      .security_version = ask->security_version,
+						      .installed = &installed,
+						      .artifacts = {&artifact, 1},
+						      .restart = "host"};
 	const struct fl_health health = {
 		.reach = {(const char *const *)reach, 1},
 		.deadline_s = ask->deadline_s == 0 ? 600 : ask->deadline_s};
-	const struct fl_set set = {.order = {order, 1}, .health = &health};
+	const struct fl_set set = {.order = {order, n}, .health = &health};
 	const struct fl_compat compat = {{classes, 1}, 1, 9};
 	const struct fl_release release = {
 		.type = "release",
@@ -125,7 +128,7 @@ struct paper_doc paper_release(struct paper *p, const struct paper_release *ask)
 		.compat = &compat,
 		.permits_rollback_to = {ask->permits, ask->permits == NULL ? 0 : 1},
 		.set = &set,
-		.components = {&component, 1}};
+		.components = {components, n}};
 	return sign(p, FL_DOC_RELEASE, &fl_release_schema, &release,
 		    ask->signer == NULL ? p->release : ask->signer);
 }

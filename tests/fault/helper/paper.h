@@ -35,6 +35,8 @@ struct paper_release {
 	size_t image_len;
 	const char *reach; /* NULL: fleet */
 	bool zero_tail;
+	bool with_app;	      /* a second component, `app`, with the same image */
+	const char *component; /* NULL: rootfs */
 	const struct fl_digest *permits; /* one release; NULL: none */
 	uint64_t deadline_s;		 /* 0: 600 */
 	const struct fl_key *signer;	 /* NULL: the release key */

@@ -349,6 +349,21 @@ Test(anchor_rules, a_trial_starts_once_per_boot)
 	cr_assert_eq(a.deadline_s, 600);
 }
 
+Test(anchor_rules, a_trial_without_a_switch_goes_back_to_staging)
+{
+	for (unsigned phase = 0; phase < FL_PHASE_COUNT; phase++) {
+		set_up();
+		const int job = job_in((enum fl_phase)phase, FL_PHASE_IDLE, FL_PHASE_IDLE);
+		fl_anchor_begin_trial(&a, 600, name_of(3));
+		before = a;
+		const bool may = phase == FL_PHASE_TRIAL;
+		cr_assert_eq(fl_anchor_unswitch(&a, job, NULL), may ? FL_OK : FL_E_PHASE);
+		cr_assert(may ? a.components[0].phase == FL_PHASE_STAGING && a.deadline_s == 0
+			      : untouched());
+	}
+	cr_assert_eq(fl_anchor_unswitch(&a, 9, NULL), FL_E_PHASE);
+}
+
 /* --- any order of calls --- */
 
 static uint64_t rng = 1;
