@@ -128,7 +128,7 @@ void send_agent(struct helper *h, enum fl_frame_type type, uint32_t id, const vo
 void send_reply(struct helper *h, uint32_t id, enum fl_rc rc, const struct fl_err *err, int fd);
 void send_phase(struct helper *h, int place, enum fl_phase phase, enum fl_rc code, const char *text);
 
-/* --- stage.c, seal.c: what children report --- */
+/* --- watch.c, seal.c: what children report --- */
 
 void on_child_frame(struct helper *h, struct child *child);
 void on_child_deadline(struct helper *h, struct child *child);
@@ -137,6 +137,9 @@ enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err) FL
 enum fl_rc stop_children_of(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
 void seal_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc,
 		   const struct fl_err *err);
+
+/* --- target.c --- */
+
 /* The descriptor of a target, locked against others; flags: O_RDWR or O_RDONLY. Never the running slot. */
 enum fl_rc open_target(struct helper *h, const struct component *c, const struct slot *slot,
 		       int flags, int *ret, struct fl_err *err) FL_CHECKED;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Targets: which slot a component may be written to, opened and locked; never the one that runs. */
+#include "helper.h"
+
+#include <fairlead/base/file.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+static bool same_place(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* By name, by inode, and by what the mounted root stands on. */
+static bool is_running(struct helper *h, const struct component *c, const struct slot *slot,
+		       const struct stat *st)
+{
+	char name[FL_NAME_MAX + 1];
+	struct stat other;
+	host_read_line(h->config.running_slot, name, sizeof(name));
+	const struct slot *running = component_slot(c, name);
+	if (running == NULL || strcmp(running->name, slot->name) == 0)
+		return true; /* unknown counts as this one */
+	if (stat(running->path, &other) == 0 && same_place(st, &other))
+		return true;
+	return S_ISBLK(st->st_mode) && stat("/", &other) == 0 && other.st_dev == st->st_rdev;
+}
+
+enum fl_rc open_target(struct helper *h, const struct component *c, const struct slot *slot,
+		       int flags, int *ret, struct fl_err *err)
+{
+	struct stat st;
+	struct stat opened;
+	if (lstat(slot->path, &st) != 0)
+		return fl_fail(err, FL_E_SLOT_MISSING, errno, "slot '%s'", slot->path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return fl_fail(err, FL_E_SLOT_MISSING, 0, "slot '%s' is no file and no block device",
+			       slot->path);
+	if (is_running(h, c, slot, &st))
+		return fl_fail(err, FL_E_SLOT_RUNNING, 0, "slot '%s'", slot->name);
+	FL_AUTO_FD fd = open(slot->path, flags | O_NOFOLLOW | O_CLOEXEC |
+						 (S_ISBLK(st.st_mode) ? O_EXCL : 0));
+	if (fd < 0 && errno == EBUSY)
+		return fl_fail(err, FL_E_SLOT_BUSY, 0, "slot '%s'", slot->path);
+	if (fd < 0 || fstat(fd, &opened) != 0)
+		return fl_fail(err, fl_rc_from_errno(errno), errno, "slot '%s'", slot->path);
+	if (!same_place(&st, &opened))
+		return fl_fail(err, FL_E_SLOT_BUSY, 0, "slot '%s' was exchanged", slot->path);
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		return fl_fail(err, FL_E_SLOT_BUSY, 0, "slot '%s' is locked by another program",
+			       slot->path);
+	*ret = fd;
+	fd = -1;
+	return FL_OK;
+}
+
+enum fl_rc find_target(struct helper *h, const struct component *c, const struct boot_view *view,
+		       const struct slot **ret, struct fl_err *err)
+{
+	const struct fl_anchor_component *known = fl_anchor_find_component(&h->anchor, c->key);
+	const struct slot *slot = known == NULL ? NULL : component_slot_by_tag(c, known->slot);
+	if (slot == NULL)
+		return fl_fail(err, FL_E_PHASE, 0, "component '%s' has no target", c->name);
+	if (view->running[0] == '\0' || strcmp(slot->name, view->running) == 0)
+		return fl_fail(err, FL_E_SLOT_RUNNING, 0, "slot '%s'", slot->name);
+	*ret = slot;
+	return FL_OK;
+}
