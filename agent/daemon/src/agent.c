@@ -214,15 +214,12 @@ void fl_agent_send_hello(struct fl_agent *agent, struct fl_bytes nonce)
 	struct fl_wire_component components[FL_CONFIG_COMPONENTS_MAX];
 	if (facts == NULL)
 		return;
-	const uint64_t root_version = facts->root_version < agent->trust.root.version
-					      ? facts->root_version
-					      : agent->trust.root.version;
 	struct fl_wire_hello hello = {
 		.device_id = agent->config.device_id,
 		.agent_version = FL_AGENT_VERSION,
 		.boot_id = facts->boot_id,
 		.nonce = nonce,
-		.root_version = root_version,
+		.root_version = agent->trust.root.version, /* the helper gets what it lacks from here */
 		.job_seq = facts->job_seq,
 		.report_seq = agent->outbox.acked,
 		.product = agent->config.product,
@@ -253,8 +250,8 @@ static enum fl_rc take_roots(struct fl_agent *agent, const struct fl_wire_roots 
 	for (size_t i = 0; i < roots->envelopes.n; i++) {
 		enum fl_rc rc = fl_trust_take_root(&agent->trust,
 						   roots->envelopes.items[i].envelope, err);
-		if (rc == FL_E_EXISTS)
-			continue;
+		if (rc == FL_E_ROOT_VERSION)
+			continue; /* one that came twice */
 		if (rc != FL_OK)
 			return rc;
 		fl_log(FL_LOG_NOTICE, "root document %llu", (unsigned long long)agent->trust.root.version);

@@ -17,7 +17,7 @@ static void root_path(const struct fl_trust *trust, uint64_t version, char path[
 
 /*
  * Verifies text as the successor of the present root (factory: as the first), keeps it in keep_path (NULL: it is kept), and
- * makes it the present one. FL_E_EXISTS for a version that is not above the present one.
+ * makes it the present one.
  */
 static enum fl_rc step(struct fl_trust *trust, bool factory, const void *text, size_t len,
 		       const char *keep_path, struct fl_err *err)
@@ -26,10 +26,6 @@ static enum fl_rc step(struct fl_trust *trust, bool factory, const void *text, s
 	struct fl_envelope env;
 	struct fl_root next;
 	enum fl_rc rc = fl_envelope_parse(text, len, FL_DOC_ROOT, &arena, &env, err);
-	if (rc == FL_OK)
-		rc = fl_root_decode(env.payload, &arena, &next, err);
-	if (rc == FL_OK && !factory && next.version <= trust->root.version)
-		rc = fl_fail(err, FL_E_EXISTS, 0, "root %llu is there", (unsigned long long)next.version);
 	if (rc == FL_OK)
 		rc = fl_verify_root(factory ? NULL : &trust->root, &env, &arena, &next, err);
 	if (rc == FL_OK && keep_path != NULL)

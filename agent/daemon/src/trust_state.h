@@ -25,7 +25,7 @@ enum fl_rc fl_trust_open(struct fl_trust *trust, const struct fl_config *config,
 			 const struct fl_digest *identity, struct fl_err *err) FL_CHECKED;
 void fl_trust_done(struct fl_trust *trust);
 
-/* Takes the next root if it verifies, and keeps it. FL_E_EXISTS for one that is not newer. */
+/* Takes the next root if it verifies, and keeps it. FL_E_ROOT_VERSION for another one. */
 enum fl_rc fl_trust_take_root(struct fl_trust *trust, const char *envelope_text,
 			      struct fl_err *err) FL_CHECKED;
 /* The envelope text of a kept version > 1; FL_E_NOT_FOUND. */

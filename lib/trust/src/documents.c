@@ -204,7 +204,7 @@ static const struct fl_field heartbeat_fields[] = {
 	FL_REQ(struct fl_heartbeat, device_id, NAME, 0, NULL, "device"),
 	FL_REQ(struct fl_heartbeat, nonce, BYTES, 32, NULL, "the helper's 32 bytes"),
 	FL_REQ(struct fl_heartbeat, utc, U64, ANY, NULL, "seconds since 1970 UTC"),
-	FL_REQ(struct fl_heartbeat, latest_job_seq, U64, ANY, NULL, "highest job_seq given out"),
+	FL_REQ(struct fl_heartbeat, latest_job_seq, U64, ANY, NULL, "no job up to this number is still to be done"),
 	FL_REQ(struct fl_heartbeat, root_version, U64, ANY, NULL, "the fleet's root version"),
 };
 const struct fl_schema fl_heartbeat_schema =
