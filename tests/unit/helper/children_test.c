@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Children: what they inherit, and that they end. */
+#include "children.h"
+
+#include <fairlead/base/file.h>
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct fl_err err;
+
+static pid_t run(const char *script, int inherit, int *control)
+{
+	char text[512];
+	snprintf(text, sizeof(text), "%s", script);
+	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, text, NULL};
+	const struct child_start start = {argv, inherit};
+	pid_t pid;
+	cr_assert_eq(child_spawn(&start, control, &pid, &err), FL_OK, "%s", err.msg);
+	return pid;
+}
+
+static size_t receive(int control, char *out, size_t size)
+{
+	(void)fcntl(control, F_SETFL, 0);
+	ssize_t n = recv(control, out, size - 1, 0);
+	cr_assert_geq(n, 0);
+	out[n] = '\0';
+	return (size_t)n;
+}
+
+Test(helper_children, a_child_has_its_descriptors_and_no_others)
+{
+	char seen[512];
+	int control;
+	int status;
+	int kept[20];
+	for (size_t i = 0; i < 20; i++)
+		kept[i] = open("/etc/hosts", O_RDONLY | O_CLOEXEC);
+	int inherit = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	/* Criterion's own are not all closed on exec: those that are ours to close are looked for by name. */
+	pid_t pid = run("readlink /proc/self/fd/* | grep -c -e hosts -e passwd | tr -d '\\n' >&3",
+			inherit, &control);
+	receive(control, seen, sizeof(seen));
+	cr_assert_str_eq(seen, "1", "only what is inherited");
+	cr_assert(child_reap(pid, 5000, &status));
+	cr_assert(WIFEXITED(status));
+	cr_assert_eq(recv(control, seen, sizeof(seen), 0), 0, "its end is the end of the channel");
+	fl_close(&control);
+	pid = run("[ -e /proc/self/fd/4 ] && printf yes >&3 || printf no >&3", -1, &control);
+	receive(control, seen, sizeof(seen));
+	cr_assert_str_eq(seen, "no");
+	cr_assert(child_reap(pid, 5000, &status));
+	fl_close(&control);
+	fl_close(&inherit);
+	for (size_t i = 0; i < 20; i++)
+		fl_close(&kept[i]);
+}
+
+/* In a process of its own: Criterion needs its low descriptors. */
+static int inherit_from(int at)
+{
+	char seen[64];
+	int control;
+	int status;
+	char script[] = "readlink /proc/self/fd/4 | tr -d '\\n' >&3";
+	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, script, NULL};
+	const struct child_start start = {argv, at};
+	pid_t pid;
+	int fd = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
+	if (dup2(fd, at) != at || child_spawn(&start, &control, &pid, NULL) != FL_OK)
+		return 1;
+	(void)fcntl(control, F_SETFL, 0);
+	ssize_t n = recv(control, seen, sizeof(seen) - 1, 0);
+	seen[n < 0 ? 0 : n] = '\0';
+	return !child_reap(pid, 5000, &status) || strcmp(seen, "/etc/hostname") != 0;
+}
+
+Test(helper_children, low_numbers_of_the_parent_do_no_harm)
+{
+	for (int at = 3; at <= 4; at++) {
+		int status;
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(inherit_from(at));
+		waitpid(pid, &status, 0);
+		cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "at %d", at);
+	}
+}
+
+Test(helper_children, signals_start_as_from_a_shell)
+{
+	char seen[256];
+	int control;
+	int status;
+	sigset_t all;
+	sigfillset(&all);
+	(void)signal(SIGPIPE, SIG_IGN);
+	cr_assert_eq(sigprocmask(SIG_BLOCK, &all, NULL), 0);
+	pid_t pid = run("grep -E 'Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t' >&3", -1, &control);
+	sigprocmask(SIG_UNBLOCK, &all, NULL);
+	receive(control, seen, sizeof(seen));
+	unsigned long long blocked = 1;
+	unsigned long long ignored = 1;
+	cr_assert_eq(sscanf(seen, "SigBlk:%llxSigIgn:%llx", &blocked, &ignored), 2, "%s", seen);
+	cr_assert_eq(blocked, 0);
+	cr_assert_eq(ignored & 0x7fffffff, 0, "but for two that belong to the C library");
+	cr_assert(child_reap(pid, 5000, &status));
+	fl_close(&control);
+}
+
+Test(helper_children, a_child_that_does_not_end_is_killed)
+{
+	int control;
+	int status;
+	pid_t pid = run("trap '' TERM INT; while :; do sleep 1; done", -1, &control);
+	cr_assert_not(child_reap(pid, 50, &status));
+	cr_assert(child_kill(pid));
+	cr_assert_lt(kill(pid, 0), 0, "and reaped");
+	cr_assert(child_kill(pid), "repeatable");
+	fl_close(&control);
+}
+
+Test(helper_children, what_cannot_be_started_is_told)
+{
+	char *argv[] = {(char[]){"/nowhere/at/all"}, NULL};
+	const struct child_start start = {argv, -1};
+	int control = -7;
+	pid_t pid = -7;
+	cr_assert_eq(child_spawn(&start, &control, &pid, &err), FL_E_NOT_FOUND);
+	cr_assert_eq(control, -7);
+	cr_assert_not_null(strstr(err.msg, "/nowhere/at/all"));
+}
