@@ -42,6 +42,8 @@ static enum fl_rc spawn(char *const *argv, const struct outputs *o, pid_t *pid, 
 	if (rc == 0)
 		rc = posix_spawn_file_actions_adddup2(&actions, o->errors, STDERR_FILENO);
 	if (rc == 0)
+		rc = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+	if (rc == 0)
 		rc = posix_spawn(pid, argv[0], &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	return rc == 0 ? FL_OK : fl_fail(err, FL_E_BOOT_SWITCH, rc, "start '%s'", argv[0]);

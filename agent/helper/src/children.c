@@ -34,12 +34,15 @@ static int set_signals(posix_spawnattr_t *attr)
 	return rc;
 }
 
-/* By way of high numbers, so that neither descriptor is closed by the move of the other. */
+/* The two that are given, and nothing that somebody before us left open. */
 static int set_descriptors(posix_spawn_file_actions_t *actions, int control, int inherit)
 {
 	int rc = posix_spawn_file_actions_adddup2(actions, control, CONTROL_FD);
 	if (rc == 0 && inherit >= 0)
 		rc = posix_spawn_file_actions_adddup2(actions, inherit, CONTROL_FD + 1);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_addclosefrom_np(
+			actions, inherit >= 0 ? CONTROL_FD + 2 : CONTROL_FD + 1);
 	return rc;
 }
 
