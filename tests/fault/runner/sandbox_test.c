@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -92,6 +93,11 @@ Test(runner_sandbox, as_another_account)
 	cr_assert(target_is(target, &content),
 		  "the descriptor is what counts, not the file's owner");
 	cr_assert(outcome_has(out.protections, "user:nobody"), "%s", out.protections);
+	char line[64];
+	const struct passwd *nobody = getpwnam("nobody");
+	(void)snprintf(line, sizeof(line), "account %u:%u\n", (unsigned)nobody->pw_uid,
+		       (unsigned)nobody->pw_gid);
+	cr_assert_not_null(strstr(out.log, line), "%s", out.log);
 }
 
 Test(runner_sandbox, accounts_that_cannot_be)

@@ -15,7 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum end { INNER_RETURNS, INNER_CRASHES, SIGKILL_TO_OUTER, SIGTERM_TO_OUTER, PARENT_DIES };
+enum end {
+	INNER_RETURNS,
+	INNER_CRASHES,
+	SIGKILL_TO_OUTER,
+	SIGTERM_TO_OUTER,
+	PARENT_DIES,
+	OUTER_STOPPED
+};
 
 _Noreturn static void grandchild(int out)
 {
@@ -46,7 +53,7 @@ _Noreturn static void runner(int out, enum end end)
 	(void)!write(out, "i", 1);
 	for (;;) {
 		usleep(100000);
-		if (end == INNER_RETURNS)
+		if (end == INNER_RETURNS || end == OUTER_STOPPED)
 			_exit(0);
 	}
 }
@@ -88,15 +95,19 @@ static int play(enum end end)
 		(void)kill(pid, SIGKILL);
 	if (end == SIGTERM_TO_OUTER)
 		(void)kill(pid, SIGTERM);
-	status = wait_status(pid);
+	if (end == OUTER_STOPPED)
+		(void)kill(pid, SIGSTOP);
+	status = end == OUTER_STOPPED ? 0 : wait_status(pid);
 	struct pollfd rest = {ends[0], POLLIN, 0};
 	/* where the outer process ended by itself, all is over already; else the kernel needs a
 	 * moment */
-	int wait_ms = end == SIGKILL_TO_OUTER || end == PARENT_DIES ? 5000 : 0;
+	int wait_ms = end >= SIGKILL_TO_OUTER && end != SIGTERM_TO_OUTER ? 5000 : 0;
 	cr_expect_eq(poll(&rest, 1, wait_ms), 1, "something is still alive");
 	cr_expect_eq(read(ends[0], &byte, 1), 0);
 	fl_close(&ends[0]);
-	return status;
+	if (end == OUTER_STOPPED)
+		(void)kill(pid, SIGCONT);
+	return end == OUTER_STOPPED ? wait_status(pid) : status;
 }
 
 TestSuite(runner_processes, .timeout = 60);
@@ -123,6 +134,13 @@ Test(runner_processes, sigterm_gives_grace_and_ends_all)
 {
 	int status = play(SIGTERM_TO_OUTER);
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL, "%x", status);
+}
+
+/* The outer process keeps no copy of anything: the end of a channel is the end of the inner one. */
+Test(runner_processes, channels_end_with_the_inner_one)
+{
+	int status = play(OUTER_STOPPED);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x", status);
 }
 
 Test(runner_processes, a_dead_helper_ends_all)

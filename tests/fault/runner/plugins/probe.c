@@ -233,6 +233,13 @@ static void *thread(void *arg)
 	pthread_exit(NULL); /* needs libgcc_s */
 }
 
+static void tell_account(void)
+{
+	char line[64];
+	(void)snprintf(line, sizeof(line), "account %u:%u", (unsigned)getuid(), (unsigned)getgid());
+	host->log(host, FL_LEVEL_INFO, line);
+}
+
 static void probe_thread(void)
 {
 	char line[64] = "thread OPEN";
@@ -252,8 +259,10 @@ static int stage(void *self, const struct fl_task *task, uint64_t offset, const 
 		attempt(i, "working", line, sizeof(line));
 		host->log(host, FL_LEVEL_INFO, line);
 	}
-	if (offset == 0)
+	if (offset == 0) {
+		tell_account();
 		probe_thread();
+	}
 	return test_stage(self, task, offset, data, len, result);
 }
 
