@@ -309,6 +309,25 @@ Test(helper_crash, a_switch_that_failed_may_be_set_again_while_the_lock_is_held)
 	gw_done(&g);
 }
 
+Test(helper_crash, a_switch_taken_back_by_hand_is_not_set_again_without_a_seal)
+{
+	char command[300];
+	struct fl_boot_state boot;
+	gw_init(&g);
+	gw_make_update(&g, 1, 10, &u, NULL);
+	gw_to_trial_set(&g, &u);
+	gw_kill(&g);
+	snprintf(command, sizeof(command), "%s --config %s/gateway.conf fallback", FL_BOOT, g.dir);
+	cr_assert_eq(system(command), 0);
+	gw_start(&g, u.runner);
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, &u.docs[0].digest), FL_E_PHASE);
+	gw_decision(&g, &boot);
+	cr_assert_str_eq(boot.trial, "");
+	cr_assert_eq(gw_rollback(&g, &u.docs[0].digest), FL_OK, "%s", g.text);
+	cr_assert_str_eq(gw_phase(&g, &u), "closed");
+	gw_done(&g);
+}
+
 Test(helper_crash, recovery_is_tried_again_until_it_works)
 {
 	struct fl_boot_state boot;

@@ -184,6 +184,52 @@ Test(helper_hostile, roots_come_one_after_the_other)
 	cr_assert_eq(g.hello.root_version, 4, "it outlives the helper");
 }
 
+/* The anchor's root is gone from beside it: only the very same documents lead back to its version. */
+Test(helper_hostile, a_lost_root_document_comes_back_and_no_other_takes_its_place)
+{
+	struct paper_doc roots[3];
+	char name[FL_DIGEST_HEX_SIZE];
+	char path[160];
+	for (size_t i = 0; i < 3; i++)
+		roots[i] = paper_root(&g.paper, &(struct paper_root){i + 1, 1, NULL, 0});
+	gw_start(&g, u.runner);
+	gw_heal(&g);
+	cr_assert_eq(gw_present(&g, &roots[1], 2), FL_OK);
+	gw_kill(&g);
+	fl_hex_encode(roots[2].digest.b, FL_DIGEST_SIZE, name);
+	snprintf(path, sizeof(path), "anchor/%s", name);
+	cr_assert_eq(unlink(gw_path(&g, path)), 0);
+	gw_start(&g, u.runner);
+	cr_assert_eq(g.hello.root_version, 1, "the factory's");
+	cr_assert_eq(gw_present(&g, u.docs, 2), FL_E_ROOT_VERSION, "an older root vouches for nothing");
+	const struct paper_doc fork = paper_root(&g.paper, &(struct paper_root){3, 1, NULL, 7});
+	cr_assert_eq(gw_present(&g, &roots[1], 1), FL_OK);
+	cr_assert_eq(gw_present(&g, &fork, 1), FL_E_ROOT_VERSION, "signed, but another one");
+	cr_assert_eq(gw_present(&g, &roots[2], 1), FL_OK, "%s", g.text);
+	cr_assert_eq(gw_present(&g, u.docs, 2), FL_OK, "%s", g.text);
+	gw_kill(&g);
+	gw_start(&g, u.runner);
+	cr_assert_eq(g.hello.root_version, 3, "it was kept again");
+}
+
+Test(helper_hostile, a_lost_job_document_comes_back_by_presenting_it)
+{
+	char name[FL_DIGEST_HEX_SIZE];
+	char path[160];
+	gw_to_open(&g, &u);
+	gw_kill(&g);
+	for (size_t i = 0; i < 2; i++) {
+		fl_hex_encode(u.docs[i].digest.b, FL_DIGEST_SIZE, name);
+		snprintf(path, sizeof(path), "anchor/%s", name);
+		cr_assert_eq(unlink(gw_path(&g, path)), 0);
+	}
+	gw_start(&g, u.runner);
+	cr_assert_eq(g.hello.open_jobs.n, 1, "still open");
+	cr_assert_eq(gw_stage(&g, &u.docs[0].digest), FL_E_NOT_FOUND);
+	cr_assert_eq(gw_present(&g, u.docs, 2), FL_OK, "%s", g.text);
+	cr_assert_eq(gw_stage(&g, &u.docs[0].digest), FL_OK, "%s", g.text);
+}
+
 /* --- nonces --- */
 
 Test(helper_hostile, a_commit_needs_a_heartbeat_on_a_nonce_of_this_helper)
