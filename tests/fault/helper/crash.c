@@ -203,6 +203,31 @@ Test(helper_crash, fairlead_boot_killed_at_every_change_of_every_call)
 	}
 }
 
+Test(helper_crash, after_a_kill_hello_tells_the_phase_and_the_target)
+{
+	static const struct {
+		void (*go)(struct gateway *g, const struct update *u);
+		const char *phase;
+		const char *slot;
+	} rows[] = {{gw_to_open, "idle", NULL},
+		    {gw_to_staged, "staging", "b"},
+		    {gw_to_sealed, "staging", "b"}, /* the lock is gone */
+		    {gw_to_trial_set, "trial", "b"},
+		    {gw_to_trial, "trial", "b"}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		gw_init(&g);
+		gw_make_update(&g, 1, 10, &u, NULL);
+		rows[i].go(&g, &u);
+		gw_kill(&g);
+		gw_start(&g, u.runner);
+		cr_assert_eq(g.hello.open_jobs.n, 1);
+		const struct fl_ipc_open_component *c = &g.hello.open_jobs.items[0].components.items[0];
+		cr_assert_str_eq(c->phase, rows[i].phase, "row %zu", i);
+		cr_assert(rows[i].slot == NULL ? c->slot == NULL : strcmp(c->slot, rows[i].slot) == 0);
+		gw_done(&g);
+	}
+}
+
 /* Power is cut, not only the helper killed, in every phase: the machine boots what boot decided. */
 Test(helper_crash, power_cut_in_every_phase)
 {

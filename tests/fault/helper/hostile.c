@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct gateway g;
@@ -625,6 +626,41 @@ Test(helper_hostile, an_agent_that_does_not_read_is_let_go)
 	}
 	fl_buf_free(&frame);
 	gw_connect(&g);
+	cr_assert_eq(gw_hello(&g), FL_OK);
+}
+
+/* 0: served; 1: cut off. Run as that user. */
+static int hello_as(uid_t uid)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct fl_ipc_hello hello = {FL_IPC_PROTO, "test"};
+	struct fl_buf frame = FL_BUF(FL_FRAME_MAX);
+	char byte;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/run/helper.sock", g.dir);
+	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (setuid(uid) != 0 || fl_frame_encode(FL_FRAME_HELLO, 1, &hello, &frame, NULL) != FL_OK ||
+	    connect(sock, (struct sockaddr *)&address, sizeof(address)) != 0)
+		return 2;
+	(void)!send(sock, frame.data, frame.len, MSG_NOSIGNAL);
+	return recv(sock, &byte, 1, 0) > 0 ? 0 : 1;
+}
+
+Test(helper_hostile, another_user_is_not_served_and_does_not_take_over)
+{
+	int status;
+	if (geteuid() != 0)
+		return; /* nobody else to be */
+	gw_start(&g, u.runner);
+	cr_assert_eq(chmod(gw_path(&g, "run/helper.sock"), 0666), 0);
+	for (uid_t uid = 0; uid < 2; uid++) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(hello_as(uid == 0 ? 0 : 65534));
+		waitpid(pid, &status, 0);
+		cr_assert_eq(WEXITSTATUS(status), uid == 0 ? 0 : 1);
+		if (uid == 0)
+			gw_connect(&g); /* root took our place */
+	}
 	cr_assert_eq(gw_hello(&g), FL_OK);
 }
 
