@@ -74,6 +74,7 @@ static void end_channel(struct fl_stage *s, const struct fl_err *why)
 	const struct fl_ipc_reply end = {fl_rc_name(why->rc), why->msg};
 	s->state = FL_STAGE_ENDING;
 	s->failure = *why;
+	s->ended = true;
 	drop_http(s);
 	s->n_out = 0;
 	fl_buf_clear(&s->out[0]);
@@ -482,7 +483,11 @@ void fl_stage_on_staged(struct fl_stage *s, const struct fl_ipc_staged *event)
 		return;
 	struct fl_err err = {0};
 	enum fl_rc rc = fl_rc_from_name(event->code);
-	if (rc != FL_OK)
+	if (rc != FL_OK && s->ended) { /* the runner only repeats what this side told it */
+		err = s->failure;
+		rc = err.rc;
+	} else if (rc != FL_OK) {
 		(void)fl_fail(&err, rc, 0, "%s", event->text == NULL ? fl_rc_text(rc) : event->text);
+	}
 	finish(s, rc, event->result, &err);
 }

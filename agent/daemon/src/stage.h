@@ -70,6 +70,7 @@ struct fl_stage {
 	size_t chunk_len;
 	uv_timer_t *retry;
 	struct fl_err failure; /* why the source failed last */
+	bool ended;	       /* by this side, for `failure` */
 	uint64_t fetched_bytes;
 };
 
