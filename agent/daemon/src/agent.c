@@ -161,31 +161,34 @@ static void on_heartbeat_taken(struct fl_helper_call *call, enum fl_rc rc, const
 			fl_outbox_refused(&agent->outbox, err);
 		return;
 	}
+	struct fl_err why = {0};
+	struct fl_heartbeat doc;
+	if (fl_heartbeat_decode(agent->heartbeat.payload, &agent->heartbeat_arena, &doc, &why) != FL_OK) {
+		fl_log_err(FL_LOG_ERROR, &why, "heartbeat");
+		return;
+	}
 	agent->time_known = true;
-	agent->fleet_utc = agent->heartbeat_utc;
+	agent->fleet_utc = doc.utc;
 	agent->fleet_boot_ms = fl_clock_boot_ms(agent->clock);
 	if (agent->helper.facts.anchor_lost)
 		ask_facts(agent);
 	fl_jobs_on_heartbeat(&agent->jobs, &agent->heartbeat);
 }
 
+/* The helper, who made the nonce, verifies it; nobody reads it before. */
 static enum fl_rc take_heartbeat(struct fl_agent *agent, const char *text, struct fl_err *err)
 {
-	struct fl_heartbeat doc;
 	if (agent->heartbeat_busy)
 		return FL_OK;
 	fl_arena_free(&agent->heartbeat_arena);
 	enum fl_rc rc = fl_envelope_parse(text, strlen(text), FL_DOC_HEARTBEAT, &agent->heartbeat_arena,
 					  &agent->heartbeat, err);
-	if (rc == FL_OK)
-		rc = fl_heartbeat_decode(agent->heartbeat.payload, &agent->heartbeat_arena, &doc, err);
 	if (rc != FL_OK)
 		return rc;
 	struct fl_ipc_signature sigs[FL_SIGS_MAX];
 	struct fl_ipc_document document;
 	fl_helper_document(&agent->heartbeat, sigs, &document);
 	const struct fl_ipc_documents body = {.documents = {&document, 1}};
-	agent->heartbeat_utc = doc.utc;
 	fl_helper_call_init(&agent->heartbeat_call, on_heartbeat_taken, agent);
 	rc = fl_helper_send(&agent->helper, &agent->heartbeat_call, FL_FRAME_HEARTBEAT, &body,
 			    &agent->heartbeat.payload, 1, err);
@@ -250,8 +253,6 @@ static enum fl_rc take_roots(struct fl_agent *agent, const struct fl_wire_roots 
 	for (size_t i = 0; i < roots->envelopes.n; i++) {
 		enum fl_rc rc = fl_trust_take_root(&agent->trust,
 						   roots->envelopes.items[i].envelope, err);
-		if (rc == FL_E_ROOT_VERSION)
-			continue; /* one that came twice */
 		if (rc != FL_OK)
 			return rc;
 		fl_log(FL_LOG_NOTICE, "root document %llu", (unsigned long long)agent->trust.root.version);

@@ -54,7 +54,6 @@ struct fl_agent {
 	bool nonce_asked, hello_wanted, heartbeat_busy, jobs_wait;
 	struct fl_arena heartbeat_arena;
 	struct fl_envelope heartbeat; /* on its way through the helper */
-	uint64_t heartbeat_utc;
 };
 
 /* Opens everything and starts; what was opened is closed by fl_agent_done whatever this returns. */
