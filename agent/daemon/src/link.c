@@ -277,6 +277,11 @@ static void attempt(struct fl_link *link)
 {
 	static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	link->state = FL_LINK_RESOLVING;
+	if (strcmp(link->agent->config.fleet_host, "localhost") == 0) { /* RFC 6761, 6.3: never looked up */
+		snprintf(link->address, sizeof(link->address), "127.0.0.1");
+		connect_now(link);
+		return;
+	}
 	link->resolve.data = link;
 	const int status = uv_getaddrinfo(&link->agent->loop, &link->resolve, on_resolved,
 					  link->agent->config.fleet_host, NULL, &hints);
