@@ -42,9 +42,10 @@ def hostile(fleet):
 
 @pytest.fixture
 def new_gateway(tmp_path, fleet, images):
-    """new_gateway("gw-2", conf="…") starts one more gateway, changed by before_start; all are stopped after the test."""
+    """new_gateway(conf="…") starts one more gateway, changed by before_start; all are stopped after the test."""
     with contextlib.ExitStack() as stack:
-        def start(name="gw-1", image=None, before_start=None, **more):
+        def start(image=None, before_start=None, **more):
+            name = fleet.new_name()
             made = Gateway(tmp_path / name, fleet, name, image or images[1], **more)
             if before_start:
                 before_start(made)
@@ -61,10 +62,10 @@ def gateway(new_gateway):
 
 @pytest.fixture
 def stoppable(tmp_path, new_gateway, stop_library):
-    """stoppable("gw-2", …) is a gateway with its Stops (faults/stops.py), connected."""
-    def start(name="gw-1", **more):
-        stopper = stops.Stops(tmp_path / f"{name}-programs", stop_library)
-        running = new_gateway(name, programs=stopper.folder, **more)
+    """stoppable(…) is a gateway with its Stops (faults/stops.py), connected."""
+    def start(**more):
+        stopper = stops.Stops(tmp_path / "programs", stop_library)
+        running = new_gateway(programs=stopper.folder, **more)
         running.wait_connected()
         return running, stopper
     return start

@@ -13,8 +13,11 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +25,7 @@ BUILD = Path(os.environ.get("FAIRLEAD_BUILD", ROOT / "build/release"))
 BIN = BUILD / "bin"
 PRODUCT = "demo-gateway"
 CLASS = "6661cafe-0000-4000-8000-00000000c1a5"
+SPREAD_MS = 200  # how long gateways wait before they come back; nobody here needs to be spread
 FINAL = {"rejected", "failed", "cancelled", "committed", "rolled_back", "stuck"}
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
 
@@ -199,8 +203,15 @@ class Fleet(Program):
         self.ca, self.token = self.folder / "ca.pem", self.folder / "token"
         self.device_ca, self.database = self.folder / "device-ca.pem", self.folder / "fleet.db"
         self.server_identity = self.folder / "server.pem", self.folder / "keys/server.pem"
-        self.url = f"https://{host}:{self.api_port}"
+        self.url, self.n_gateways = f"https://{host}:{self.api_port}", 0
+        conf = self.folder / "fleet.conf"
+        conf.write_text(re.sub(r"(?m)^reconnect_spread_ms = .*$", f"reconnect_spread_ms = {SPREAD_MS}", conf.read_text()))
         super().__init__([BIN / "fairlead-fleet", "run", folder], self.folder / "fleet.log")
+
+    def new_name(self):
+        """gw-1, gw-2 …"""
+        self.n_gateways += 1
+        return f"gw-{self.n_gateways}"
 
     def start(self):
         super().start()
@@ -221,6 +232,16 @@ class Fleet(Program):
         done = self.try_cli(*arguments)
         assert done.returncode == 0, f"fairlead {arguments}: {done.stdout}{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def rest(self, method, path, data=None, **headers):
+        """The answer's status and body to a request of our own, with the operator's token."""
+        request = urllib.request.Request(f"{self.url}/api/v1{path}", data, method=method, headers={
+            "Authorization": f"Bearer {read(self.token)}", **{name.replace("_", "-"): str(value) for name, value in headers.items()}})
+        try:
+            with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.ca), timeout=60) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
 
     def release(self, folder, image, version, *options, key="release", hw_rev="1-9", class_id=CLASS):
         """Makes and signs a release of one image; returns its folder."""
@@ -274,10 +295,10 @@ class Gateway(Program):
     conf      added to its configuration
     via       a HostileFleet (faults/hostile.py) between it and its fleet
     programs  where its agent and helper are, if they are not ours alone
-    wrap      the start of the command line that runs the machine
+    wrap      function of its folder: the start of the command line that runs the machine
     """
 
-    def __init__(self, folder, fleet, name, image, conf="", enrol=True, hw_rev=1, via=None, programs=BIN, wrap=()):
+    def __init__(self, folder, fleet, name, image, conf="", enrol=True, hw_rev=1, via=None, programs=BIN, wrap=None):
         self.folder, self.fleet, self.id = Path(folder), fleet, name
         self.conf = self.folder / "gateway.conf"
         run(ROOT / "script/new-gateway", folder, "--id", name, "--image", image, "--product", PRODUCT, "--class", CLASS,
@@ -290,7 +311,7 @@ class Gateway(Program):
             fleet.cli("device", "enroll", name, "--identity", self.identity)
         if via:
             via.register(self)
-        super().__init__([*wrap, ROOT / "script/machine", folder, "--bin", programs], self.folder / "log/console.log")
+        super().__init__([*(wrap(self.folder) if wrap else ()), ROOT / "script/machine", folder, "--bin", programs], self.folder / "log/console.log")
 
     def configure(self, key, value):
         """Changes one line of the configuration: `slot.b`, the new path."""
@@ -354,8 +375,11 @@ class Gateway(Program):
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def wait_connected(self, timeout=30):
-        return eventually(lambda: (self.ctl("status") or {}).get("fleet", {}).get("connected"),
-                          lambda: f"{self.id} is connected: {self.logs()}", timeout)
+        """With a whole anchor: a new one is ended by the first heartbeat, and then the agent connects once more."""
+        def ready():
+            status = self.ctl("status")
+            return status and status["fleet"]["connected"] and status["helper"]["connected"] and not status["helper"]["anchor_lost"]
+        return eventually(ready, lambda: f"{self.id} is connected: {self.logs()}", timeout)
 
     def jobs(self):
         return (self.ctl("jobs") or {}).get("jobs", [])

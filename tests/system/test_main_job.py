@@ -228,7 +228,7 @@ def test_newer_job_waits_for_one_that_is_past_sealing(fleet, new_gateway, publis
     first = fleet.deploy(published(2), gateway)
     fleet.wait_job(first, "checking")
     second = fleet.deploy(published(4), gateway)
-    busy = eventually(lambda: (found := fleet.job(second))["reason"] == "component_busy" and found, "the second job waits")
+    busy = eventually(lambda: (found := fleet.job(second)).get("reason") == "component_busy" and found, "the second job waits")
     assert busy["state"] == "waiting_to_download"
     assert fleet.job(first)["state"] == "checking"
     gate.touch()

@@ -70,6 +70,7 @@ class HostileFleet:
         self.requests, self.messages, self.errors = [], [], []
         self.holds, self.held = {}, {}  # by device: downloads stand still after so many bytes …, … and an event says so
         self.bytes_per_second = None
+        self.device = None              # the last gateway that was registered: the one that is meant when none is named
         self.identities, self.renamed, self.links, self.tasks, self.tunnels = {}, {}, {}, set(), set()
         self.loop, self.thread, self.server = asyncio.new_event_loop(), None, None
 
@@ -112,16 +113,20 @@ class HostileFleet:
 
     def register(self, gateway):
         """Called by Gateway: with this device's key its connections are passed on."""
+        self.device = gateway.id
         self.identities[gateway.id] = gateway.folder / "var/identity"
 
     # what a test does
 
     def send(self, device, message):
         """A message of our own to the device."""
+        self.wait_link(device)
         self.call(self.put(self.links[device], message))
 
-    def wait_link(self, device, timeout=30):
-        eventually(lambda: device in self.links, f"{device} connects", timeout)
+    def wait_link(self, device=None, other_than=None, timeout=60):
+        """Its present connection, and not the one named."""
+        device = device or self.device
+        return eventually(lambda: (link := self.links.get(device)) is not other_than and link, f"{device} connects", timeout)
 
     def cut(self):
         """Every connection is reset."""
@@ -136,19 +141,29 @@ class HostileFleet:
         """Every download is reset, the messages go on."""
         self.call(self.abort_all(links=False))
 
-    def hold(self, after, device="gw-1"):
+    def hold(self, after, device=None):
         """Downloads stop after so many bytes of blobs, until release() or a greater `after`."""
+        device = device or self.device
         self.held[device] = threading.Event()
         self.holds[device] = after
 
-    def wait_held(self, device="gw-1", timeout=60):
-        assert self.held[device].wait(timeout), f"the download was not held: {self.served}"
+    def wait_held(self, device=None, timeout=60):
+        assert self.held[device or self.device].wait(timeout), f"the download was not held: {self.served}"
 
-    def release(self, device="gw-1"):
-        self.holds.pop(device, None)
+    def release(self, device=None):
+        self.holds.pop(device or self.device, None)
 
     def of_type(self, kind, direction="up"):
-        return [message for _, way, message in self.messages if way == direction and message.get("type") == kind]
+        return [message for device, way, message in self.messages
+                if (device, way, message.get("type")) == (self.device, direction, kind)]
+
+    def be_honest(self):
+        """No rule is left."""
+        self.down.clear()
+        self.up.clear()
+        self.content = self.bytes_per_second = None
+        self.holds.clear()
+        self.requests.clear()
 
     # connections
 
@@ -202,6 +217,7 @@ class HostileFleet:
             await asyncio.sleep(len(data) / self.bytes_per_second)
         writer.write(data)
         await writer.drain()
+        await asyncio.sleep(0)  # drain alone lets nobody else run, and so never hears that the peer is gone
         if request.kind == "blobs":
             self.served[request.device] += len(data)
         while self.served[request.device] >= self.holds.get(request.device, 1 << 60):
