@@ -101,6 +101,7 @@ static const int always[] = {
 	SCMP_SYS(geteuid),
 	SCMP_SYS(getgid),
 	SCMP_SYS(getegid),
+	SCMP_SYS(getgroups),
 	SCMP_SYS(uname),
 	SCMP_SYS(sysinfo),
 	SCMP_SYS(getrusage),

@@ -165,6 +165,24 @@ Test(runner_plugin, a_cancel_waits_for_the_end_of_an_erase)
 	cr_assert_not(out.hung);
 }
 
+static enum tamper end_at_once(void *ctx, struct fl_ipc_piece *piece, uint8_t *data)
+{
+	(void)ctx;
+	(void)data;
+	return piece->object == FL_OBJECT_TRANSPORT ? SEND_END : SEND;
+}
+
+/* A handler that doesn't look at the size itself is stopped before anything is fetched. */
+Test(runner_plugin, room_that_isnt_enough)
+{
+	struct outcome out;
+	FL_AUTO_FD small = target_file("", 0, IMAGE_LEN - 1);
+	struct play p = with(PLUGINS "/good.so");
+	p.target = small;
+	play_expect(&p, "permanent", "slot_too_small", &out);
+	cr_assert_eq(out.needs, 0);
+}
+
 /* The image is zeros there: what cannot be read must not be taken for them. */
 Test(runner_plugin, a_bad_block_is_written_anew)
 {
@@ -178,7 +196,10 @@ Test(runner_plugin, a_bad_block_is_written_anew)
 	play_expect(&p, "ok", "ok", &out);
 	cr_assert_eq(out.progress.kept_bytes, 4 * FL_CHUNK_SIZE);
 	cr_assert_eq(out.served[FL_OBJECT_TRANSPORT], 1);
-	cr_assert_str_eq(out.log, "chunk 1 is written anew: read: bad block\n");
+	cr_assert_str_eq(out.log, "chunk 4 is written anew: read: bad block\n");
+	/* what was tolerated is not what ends it */
+	p.tamper = end_at_once;
+	play_expect(&p, "retry", "no_source", NULL);
 	content_free(&c);
 	p = with(PLUGINS "/badblock.so");
 	play_expect(&p, "unsafe", "io", &out);

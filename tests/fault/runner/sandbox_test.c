@@ -5,6 +5,7 @@
 #include <fairlead/base/file.h>
 
 #include <criterion/criterion.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,8 @@ Test(runner_sandbox, as_another_account)
 			 .require_sandbox = true};
 	if (geteuid() != 0 || !reachable(PLUGINS "/"))
 		cr_skip("only root can become another account, and it must reach the build folder");
+	const gid_t daemon = 1;
+	cr_assert_eq(setgroups(1, &daemon), 0);
 	cr_assert_eq(fchmod(target, 0600), 0);
 	play_expect(&p, "ok", "ok", &out);
 	check_probes(&out);
@@ -95,7 +98,7 @@ Test(runner_sandbox, as_another_account)
 	cr_assert(outcome_has(out.protections, "user:nobody"), "%s", out.protections);
 	char line[64];
 	const struct passwd *nobody = getpwnam("nobody");
-	(void)snprintf(line, sizeof(line), "account %u:%u\n", (unsigned)nobody->pw_uid,
+	(void)snprintf(line, sizeof(line), "account %u:%u, 0 groups\n", (unsigned)nobody->pw_uid,
 		       (unsigned)nobody->pw_gid);
 	cr_assert_not_null(strstr(out.log, line), "%s", out.log);
 }

@@ -3,21 +3,23 @@
  * device at all. */
 #include "target.h"
 
+#define BAD (4 * FL_HANDLER_CHUNK)
+
 static int healed;
 
 static int stage(void *self, const struct fl_task *task, uint64_t offset, const void *data,
 		 uint32_t len, struct fl_result *result)
 {
-	healed = healed || offset == FL_HANDLER_CHUNK;
+	healed = healed || offset == BAD;
 	return test_stage(self, task, offset, data, len, result);
 }
 
 static int read_chunk(void *self, const struct fl_task *task, uint64_t offset, void *data,
 		      uint32_t len, struct fl_result *result)
 {
-	if (offset == FL_HANDLER_CHUNK && !healed)
+	if (offset == BAD && task->installed_size == BAD + FL_HANDLER_CHUNK && !healed)
 		return fl_result_fail(result, FL_CLASS_RETRY, "io", "bad block");
-	if (offset == 4 * FL_HANDLER_CHUNK && task->installed_size > 5 * FL_HANDLER_CHUNK)
+	if (offset == BAD && !healed)
 		return fl_result_fail(result, FL_CLASS_UNSAFE, "io", "no device");
 	return test_read(self, task, offset, data, len, result);
 }

@@ -236,7 +236,8 @@ static void *thread(void *arg)
 static void tell_account(void)
 {
 	char line[64];
-	(void)snprintf(line, sizeof(line), "account %u:%u", (unsigned)getuid(), (unsigned)getgid());
+	(void)snprintf(line, sizeof(line), "account %u:%u, %d groups", (unsigned)getuid(),
+		       (unsigned)getgid(), getgroups(0, NULL));
 	host->log(host, FL_LEVEL_INFO, line);
 }
 
