@@ -8,10 +8,12 @@
 
 #include <fairlead/base/file.h>
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #define SIZE	     ((size_t)64 * 1024)
+#define SMALL	     ((size_t)32 * 1024) /* what the log of a full disk gives back when it is closed */
 #define ROOM	     (4 * SIZE)
 #define WAIT_CHANGES 8 /* after a try that failed: each costs flash */
 
@@ -32,16 +34,26 @@ static void fill(uint8_t *data, size_t len)
 	}
 }
 
-static bool write_file(const char *path)
+static bool write_file(const char *path, size_t size)
 {
 	struct fl_buf buf = FL_BUF(SIZE);
-	bool ok = fl_buf_reserve(&buf, SIZE, NULL) == FL_OK;
+	bool ok = fl_buf_reserve(&buf, size, NULL) == FL_OK;
 	if (ok) {
-		fill(buf.data, SIZE);
-		ok = fl_file_replace(path, buf.data, SIZE, 0600, NULL) == FL_OK;
+		fill(buf.data, size);
+		ok = fl_file_replace(path, buf.data, size, 0600, NULL) == FL_OK;
 	}
 	fl_buf_free(&buf);
 	return ok;
+}
+
+void store_ballast_look(struct fl_store *store)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	store->ballast = fl_path_join(path, sizeof(path), store->dir, "ballast", NULL) == FL_OK &&
+			 stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+			 st.st_size >= (off_t)SMALL &&
+			 (st.st_size >= (off_t)SIZE || !store_has_room(store));
 }
 
 bool store_ballast_release(struct fl_store *store)
@@ -66,6 +78,6 @@ void store_ballast_make(struct fl_store *store, bool only_with_room)
 	}
 	if (only_with_room && !store_has_room(store))
 		return;
-	store->ballast = write_file(path);
+	store->ballast = write_file(path, SIZE) || (!only_with_room && write_file(path, SMALL));
 	store->ballast_wait = store->ballast ? 0 : WAIT_CHANGES;
 }

@@ -40,6 +40,7 @@ enum fl_rc store_fail(sqlite3 *sql, int result, const char *what, struct fl_err 
 
 /* ballast.c: 64 KiB that are given up when the disk is full. Neither fails: it is there or not. */
 bool store_has_room(const struct fl_store *store); /* for a ballast and more */
+void store_ballast_look(struct fl_store *store);   /* is it there? */
 bool store_ballast_release(struct fl_store *store);
 void store_ballast_make(struct fl_store *store, bool only_with_room);
 

@@ -123,14 +123,23 @@ static enum fl_rc attempt(struct fl_store *store, store_change_fn *change, void 
 	return rc;
 }
 
+/* The log goes back to its start: what it holds already is room for the next change. */
+static void reuse_log(struct fl_store *store)
+{
+	(void)sqlite3_wal_checkpoint_v2(store->sql, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 enum fl_rc store_change(struct fl_store *store, store_change_fn *change, void *arg,
 			struct fl_err *err)
 {
 	store_ballast_make(store, true);
 	enum fl_rc rc = attempt(store, change, arg, err);
-	/* Growth would be refused without the ballast as well: it is not given up and made again
-	 * for that. */
-	if (rc == FL_E_NO_SPACE && !store->grows && store_ballast_release(store)) {
+	/* Growth would be refused after all this as well. */
+	if (rc != FL_E_NO_SPACE || store->grows)
+		return rc;
+	reuse_log(store);
+	rc = attempt(store, change, arg, err);
+	if (rc == FL_E_NO_SPACE && store_ballast_release(store)) {
 		rc = attempt(store, change, arg, err);
 		if (rc != FL_OK)
 			store_ballast_make(store, false);

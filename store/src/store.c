@@ -107,12 +107,9 @@ static enum fl_rc start(struct fl_store *store, const char *dir, bool *rebuilt, 
 		return rc;
 	memcpy(store->dir, dir, strlen(dir) + 1);
 	rc = fl_path_join(store->path, sizeof(store->path), dir, "state.db", err);
-	char ballast[PATH_MAX];
-	if (rc == FL_OK)
-		rc = fl_path_join(ballast, sizeof(ballast), dir, "ballast", err);
 	if (rc != FL_OK)
 		return rc;
-	store->ballast = access(ballast, F_OK) == 0;
+	store_ballast_look(store);
 	rc = open_or_rebuild(store, rebuilt, err);
 	if (rc == FL_OK)
 		store_ballast_make(store, true);
@@ -142,6 +139,10 @@ void fl_store_close(struct fl_store *store)
 {
 	if (store == NULL)
 		return;
+	bool lean = store->sql != NULL && !store->ballast;
 	store_db_close(store);
+	/* On a full disk the log's end leaves room: it is kept for the next log. */
+	if (lean)
+		store_ballast_make(store, false);
 	free(store);
 }

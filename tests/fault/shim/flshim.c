@@ -44,6 +44,7 @@ static struct {
 	int error;
 	unsigned delay_ms;
 	bool always;
+	bool no_fallocate;
 	ino_t bad_inode; /* the bad sector of the plan "read" */
 	off_t bad_offset;
 	char dir[PATH_MAX];
@@ -110,7 +111,8 @@ static void set_mode(const char *plan)
 	char *end = NULL;
 	shim.number = strtoull(plan + len + 1, &end, 10);
 	bool more = shim.mode == FAIL || shim.mode == READ || shim.mode == DELAY;
-	if (end == plan + len + 1 || more != (*end == ':'))
+	shim.no_fallocate = shim.mode == SPACE && strcmp(end, ":noalloc") == 0;
+	if (end == plan + len + 1 || (more || shim.no_fallocate) != (*end == ':'))
 		give_up("unknown plan", plan);
 	if (shim.mode == DELAY)
 		shim.delay_ms = (unsigned)strtoul(end + 1, NULL, 10);
@@ -129,6 +131,7 @@ void flshim_plan(const char *plan, const char *dir, const char *log)
 	*shim.counts = (struct flshim_counts){0, 0};
 	shim.always = false;
 	shim.bad_inode = 0;
+	shim.no_fallocate = false;
 	shim.mode = OFF;
 	if (dir != NULL)
 		set_dir(dir);
@@ -370,6 +373,11 @@ void flshim_mark(uint64_t number)
 {
 	struct shim_call call = {.op = FLSHIM_MARK, .offset = number};
 	shim_done(&call, 0);
+}
+
+bool shim_has_fallocate(void)
+{
+	return !shim.no_fallocate;
 }
 
 bool shim_free_space(const char *path, uint64_t *ret)

@@ -205,6 +205,10 @@ API int fallocate(int fd, int mode, off_t offset, off_t len)
 	struct shim_call call;
 	if (!shim_watches_fd(fd, &call))
 		return REAL(fallocate)(fd, mode, offset, len);
+	if (!shim_has_fallocate()) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
 	uint64_t length = length_after(fd, mode, offset, len);
 	if (shim_resize(FLSHIM_ALLOCATE, length, growth_to(fd, (uint64_t)(offset + len)), &call) !=
 	    0)

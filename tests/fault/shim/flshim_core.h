@@ -37,6 +37,7 @@ bool shim_may_read(int fd, off_t offset, size_t len);
 void shim_done(const struct shim_call *call, uint64_t freed);
 void shim_kill(void);
 /* The free bytes of the plan "space"; false with other plans. */
+bool shim_has_fallocate(void);
 bool shim_free_space(const char *path, uint64_t *ret);
 
 #endif

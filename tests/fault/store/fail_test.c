@@ -349,6 +349,107 @@ static void full_disk(struct child *c, const char *plan, const char *dir)
 	fl_store_close(store);
 }
 
+/* Results until there is no room for one more. */
+static void fill_up(struct fl_store *store, uint64_t seq)
+{
+	char report[900];
+	memset(report, 'f', sizeof(report) - 1);
+	report[sizeof(report) - 1] = '\0';
+	for (uint64_t i = 1; i < 200; i++)
+		(void)!fl_store_outbox_add(store, seq + i, true, report, NULL);
+}
+
+/*
+ * The ballast is used, and what makes the database larger is tried until it is refused; then the
+ * agent starts again, and others have taken what was left meanwhile.
+ */
+static void full_and_restarted(struct child *c, const char *plan, const char *dir)
+{
+	struct fl_store *store = NULL;
+	struct fl_err err = {0};
+	bool rebuilt = false;
+	flow_run(dir, 0, STEPS, false, NULL);
+	if (fl_store_open(dir, &store, &rebuilt, &err) != FL_OK)
+		return;
+	flshim_plan(plan, dir, NULL);
+	uint64_t n = 0;
+	while (n < 100 && live_on(store, n + 1, &err) == FL_OK)
+		n++;
+	for (unsigned round = 1; round <= 5; round++) {
+		fill_up(store, round * 100000);
+		flshim_plan(plan, dir, NULL);
+		fl_store_close(store);
+		flshim_plan(plan, dir, NULL);
+		/* The database is full of results; the server takes them. */
+		if (fl_store_open(dir, &store, &rebuilt, &err) != FL_OK ||
+		    fl_store_outbox_ack(store, round * 100000 + 50000, &err) != FL_OK)
+			return;
+		while (n < (round + 1) * 100 &&
+		       live_on(store, round * 100000 + 60000 + n, &err) == FL_OK)
+			n++;
+	}
+	fl_store_close(store);
+	snprintf(c->why, sizeof(c->why), "%llu rounds: %.300s", (unsigned long long)n, err.msg);
+	c->ok = n == 600;
+}
+
+static void expect_room_for_state(const char *plan)
+{
+	struct child *c = shared_child();
+	char dir[64];
+	flow_new_dir(dir);
+	run_child(c, full_and_restarted, plan, dir);
+	cr_assert(c->ok, "%s: %s", plan, c->why);
+	flow_clear_dir(dir, true);
+}
+
+Test(full_disk, restarts_do_not_lose_the_room_for_state)
+{
+	expect_room_for_state("space:0");
+}
+
+Test(full_disk, nor_without_fallocate)
+{
+	expect_room_for_state("space:0:noalloc");
+}
+
+/* Progress without end and nobody who acknowledges: the newest reports are there, older ones gave
+ * way. */
+static void full_of_progress(struct child *c, const char *plan, const char *dir)
+{
+	struct fl_store *store = NULL;
+	struct fl_buf text = FL_BUF(FL_STORE_REPORT_MAX);
+	struct fl_err err = {0};
+	bool rebuilt = false;
+	char report[900];
+	uint64_t seq = 0;
+	(void)plan;
+	memset(report, 'p', sizeof(report) - 1);
+	report[sizeof(report) - 1] = '\0';
+	if (fl_store_open(dir, &store, &rebuilt, &err) != FL_OK)
+		return;
+	flshim_plan("space:0", dir, NULL);
+	uint64_t n = 0;
+	while (n < 300 && fl_store_outbox_add(store, n + 1, n == 10, report, &err) == FL_OK)
+		n++;
+	c->ok = n == 300 && fl_store_outbox_next(store, 0, &seq, &text, &err) == FL_OK &&
+		seq == 11 && fl_store_outbox_next(store, 299, &seq, &text, &err) == FL_OK &&
+		seq == 300;
+	snprintf(c->why, sizeof(c->why), "%llu reports: %.300s", (unsigned long long)n, err.msg);
+	fl_buf_free(&text);
+	fl_store_close(store);
+}
+
+Test(full_disk, new_progress_pushes_out_old)
+{
+	struct child *c = shared_child();
+	char dir[64];
+	flow_new_dir(dir);
+	run_child(c, full_of_progress, "space", dir);
+	cr_assert(c->ok, "%s", c->why);
+	flow_clear_dir(dir, true);
+}
+
 Test(full_disk, the_ballast_keeps_state_writable)
 {
 	struct child *c = shared_child();

@@ -95,6 +95,37 @@ Test(ring, keeps_the_newest_in_order)
 	cr_assert_gt(n_lines, 1500, "256 KiB of lines of 150 bytes");
 }
 
+/* Looked at after every few lines, over two turns: nothing of the turn before shows behind the
+ * newest. */
+Test(ring, has_no_gap_at_any_time)
+{
+	append(0, 1500);
+	for (unsigned at = 1500; at < 4500; at += 5) {
+		append(at, at + 5);
+		expect_up_to(at + 4);
+	}
+}
+
+/* The end of the file is too short for a long line and holds whole short ones of the turn before.
+ */
+Test(ring, lines_left_at_the_end_of_the_file_are_blanked)
+{
+	char text[1001];
+	unsigned at = 0;
+	for (unsigned turn = 0; turn < 2; turn++) {
+		for (unsigned i = 0; i < (turn == 0 ? 6553 : 6540); i++)
+			fl_log_ring_append(ring, at++, 6, "8 bytes.");
+	}
+	memset(text, 'l', 1000);
+	text[1000] = '\0';
+	fl_log_ring_append(ring, at, 6, text);
+	load();
+	cr_assert_gt(n_lines, 6500);
+	cr_assert_eq(lines[n_lines - 1].utc, at);
+	for (size_t i = 1; i < n_lines; i++)
+		cr_assert_eq(lines[i].utc, lines[i - 1].utc + 1, "%zu", i);
+}
+
 Test(ring, goes_on_after_every_restart)
 {
 	unsigned at = 0;
