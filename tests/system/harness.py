@@ -77,10 +77,10 @@ def sha256(path):
 def descendants(pid):
     """All processes below this one, {pid: name}."""
     children = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        name, _, rest = read(path).partition("(")[2].rpartition(")")
+    for one in filter(str.isdigit, os.listdir("/proc")):
+        name, _, rest = read(f"/proc/{one}/stat").partition("(")[2].rpartition(")")
         if rest:
-            children.setdefault(int(rest.split()[1]), []).append((int(path.parent.name), name))
+            children.setdefault(int(rest.split()[1]), []).append((int(one), name))
     found, new = {}, [pid]
     while new:
         below = children.get(new.pop(), [])
