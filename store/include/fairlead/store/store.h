@@ -22,8 +22,8 @@ struct fl_store;
  * of a newer format, and stands beside the new one as state.db.corrupt (one is kept), or the file was there and empty.
  * FL_E_BUSY: another process has it open. *ret: returned owned, free with fl_store_close.
  *
- * Of every call below: FL_E_NO_SPACE and FL_E_IO change nothing and may be tried again; after FL_E_CORRUPT the store
- * must be closed and opened, which sets the database aside.
+ * Of every call below: FL_E_NO_SPACE and FL_E_IO change nothing and may be tried again (after a crash such a change
+ * may be found made); after FL_E_CORRUPT the store must be closed and opened, which sets the database aside.
  */
 enum fl_rc fl_store_open(const char *dir, struct fl_store **ret, bool *rebuilt, struct fl_err *err)
 	FL_CHECKED;
