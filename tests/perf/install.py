@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
 from faults import documents  # noqa: E402
 from harness import PRODUCT, ROOT, Fleet, Gateway, Keys, descendants, eventually, read, run, sha256  # noqa: E402
-from measure import Peak, Table, Watch, cpu_seconds, private  # noqa: E402
+from measure import Peak, Table, Usage, Watch, cpu_seconds, private  # noqa: E402
 
 BENCH = ROOT / "build/bench"
 FLOOR = "curl | openssl dgst | zstd -d | dd conv=fsync"
@@ -75,44 +75,26 @@ def wait_state(gateway, job, state, timeout=300):
     eventually(lambda: state in states_in(gateway, job), lambda: f"{state}: {gateway.logs()}", timeout, 0.01)
 
 
-class Usage:
-    """Processor time of the gateway's processes since it was made."""
-
-    def __init__(self, gateway, fleet):
-        self.gateway, self.fleet = gateway, fleet
-        self.before = self.now()
-
-    def now(self):
-        return {"agent": cpu_seconds(self.gateway.pid("agent")), "helper": cpu_seconds(self.gateway.pid("helper")),
-                "fleet": cpu_seconds(self.fleet.child.pid)}
-
-    def seconds(self):
-        """(of the gateway, of the fleet); a runner counts for the helper, which has reaped it."""
-        spent = {name: value - self.before[name] for name, value in self.now().items()}
-        return spent["agent"] + spent["helper"], spent["fleet"]
-
-
 def stage(fleet, gateway, release):
     """(job, processor time of the gateway, of the fleet, wall time) up to `staged`."""
-    usage, watch = Usage(gateway, fleet), Watch()
-    job = fleet.deploy(release, gateway)
-    wait_state(gateway, job, "staged")
-    wall = watch.seconds()
-    eventually(lambda: not gateway.runners(), "the runner is reaped")
-    return job, *usage.seconds(), wall
+    server, watch = cpu_seconds(fleet.child.pid), Watch()
+    with Usage(lambda: [pid for pid in map(gateway.pid, ("agent", "helper")) if pid]) as usage:
+        job = fleet.deploy(release, gateway)
+        wait_state(gateway, job, "staged")
+        wall = watch.seconds()
+        eventually(lambda: not gateway.runners(), "the runner is reaped")
+    return job, usage.seconds(), cpu_seconds(fleet.child.pid) - server, wall
 
 
 def seal(fleet, gateway, job):
     """Processor time of the helper and its reader while it reads the slot back, from the open gate to the restart."""
     gateway.configure("activate", "always")
     helper = gateway.pid("helper")
-    before = last = cpu_seconds(helper)
-    gateway.kill_program("agent")
-    while (now := cpu_seconds(helper)) is not None:
-        last = now
-        time.sleep(0.002)
+    with Usage(lambda: [helper]) as usage:
+        gateway.kill_program("agent")
+        eventually(lambda: not Path(f"/proc/{helper}").exists(), "the restart", 60, 0.01)
     fleet.wait_job(job, "committed", timeout=120)
-    return last - before
+    return usage.seconds()
 
 
 def ours(fleet, gateway, release, table):
