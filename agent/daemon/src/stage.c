@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define SOURCE_ROUNDS	3 /* over all sources without a piece between; then the job waits, with the reason */
 #define RETRY_FIRST_MS	250
@@ -67,12 +68,18 @@ static void finish(struct fl_stage *s, enum fl_rc rc, const char *result, const 
 	s->done(s, rc, result, &copy);
 }
 
-/* No more will come, and why: the runner ends, and the helper tells `staged`. */
+/* The runner reads what is on its way to it and then the end: it never waits for what does not come. */
+static void stop_serving(struct fl_stage *s)
+{
+	s->state = FL_STAGE_ENDING;
+	(void)shutdown(s->channel, SHUT_WR);
+}
+
+/* No more will come, and why: the runner ends, and the helper tells `staged`. `end` finds no room in a full socket. */
 static void end_channel(struct fl_stage *s, const struct fl_err *why)
 {
 	struct fl_err ignored = {0};
 	const struct fl_ipc_reply end = {fl_rc_name(why->rc), why->msg};
-	s->state = FL_STAGE_ENDING;
 	s->failure = *why;
 	s->ended = true;
 	drop_http(s);
@@ -80,6 +87,7 @@ static void end_channel(struct fl_stage *s, const struct fl_err *why)
 	fl_buf_clear(&s->out[0]);
 	if (fl_frame_encode(FL_FRAME_END, 0, &end, &s->out[0], &ignored) == FL_OK)
 		(void)!fl_frame_send(s->channel, s->out[0].data, s->out[0].len, NULL, 0, &ignored);
+	stop_serving(s);
 	fl_log_err(FL_LOG_WARNING, why, "component %s: download ended", s->request.component);
 }
 
@@ -99,7 +107,7 @@ static void flush_out(struct fl_stage *s)
 			return;
 		}
 		if (rc != FL_OK) {
-			s->state = FL_STAGE_ENDING; /* the runner is gone: `staged` will say why */
+			stop_serving(s); /* `staged` will say why */
 			return;
 		}
 		s->out_first = (s->out_first + 1) % FL_STAGE_OUT_MAX;
@@ -363,7 +371,7 @@ static void read_frames(struct fl_stage *s)
 		for (size_t k = 0; rc == FL_OK && k < n_fds; k++)
 			fl_close(&fds[k]);
 		if (rc == FL_E_PEER_CLOSED) {
-			s->state = FL_STAGE_ENDING; /* `staged` says how it ended */
+			stop_serving(s); /* `staged` says how it ended */
 			drop_http(s);
 			return;
 		}
@@ -379,14 +387,12 @@ static void read_frames(struct fl_stage *s)
 static void on_channel(uv_poll_t *poll, int status, int events)
 {
 	struct fl_stage *s = poll->data;
-	if (status < 0) {
-		s->state = FL_STAGE_ENDING;
-	} else {
-		if ((events & UV_WRITABLE) != 0)
-			flush_out(s);
-		if ((events & UV_READABLE) != 0)
-			read_frames(s);
-	}
+	if (status < 0)
+		stop_serving(s);
+	if (status == 0 && (events & UV_WRITABLE) != 0)
+		flush_out(s);
+	if (status == 0 && (events & UV_READABLE) != 0)
+		read_frames(s);
 	if (s->state == FL_STAGE_SERVING && s->n_out == 0 && s->http != NULL)
 		fl_http_resume(s->http);
 	serve(s);

@@ -20,7 +20,7 @@
 struct fl_agent;
 struct fl_stage;
 
-#define FL_STAGE_NEEDS_MAX   4
+#define FL_STAGE_NEEDS_MAX   (4 + 1) /* the runner's, and one whose last piece it has while this side is still busy with it */
 #define FL_STAGE_SOURCES_MAX 8
 #define FL_STAGE_OUT_MAX     (FL_HTTP_RUN_MAX / 65536 + 2) /* pieces that one run of bytes may complete */
 
