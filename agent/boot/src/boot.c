@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs as rules on a state, and the back ends there are. */
-#include <fairlead/boot/boot.h>
+/* The verbs, once for all back ends: lock, load, rule, store when it changed. */
+#include "backends.h"
 
-#include "sim.h"
+#include <fairlead/base/file.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 const struct fl_boot_backend *fl_boot_backend_find(const char *name)
 {
@@ -16,131 +23,198 @@ const struct fl_boot_backend *fl_boot_backend_find(const char *name)
 	return NULL;
 }
 
-static int find_withdrawn(const struct fl_boot_state *state, const char *slot)
+/* One writer at a time; released when *fd is closed. */
+static enum fl_rc lock(const struct fl_boot_host *host, int *fd, struct fl_err *err)
 {
-	for (size_t i = 0; i < state->n_withdrawn; i++) {
-		if (strcmp(state->withdrawn[i], slot) == 0)
-			return (int)i;
+	*fd = open(host->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0 || flock(*fd, LOCK_EX) != 0)
+		return fl_fail(err, fl_rc_from_errno(errno), errno, "lock '%s'", host->dir);
+	return FL_OK;
+}
+
+/* What boots as `prove` is the good slot. */
+static void settle_running(struct fl_boot_host *host, const struct fl_boot_state *state)
+{
+	if (host->proving && host->running[0] == '\0')
+		memcpy(host->running, state->good, sizeof(host->running));
+}
+
+enum fl_rc fl_boot_observe(const struct fl_boot_backend *b, struct fl_boot_host *host,
+			   struct fl_boot_state *ret, struct fl_err *err)
+{
+	struct fl_boot_state state = {0};
+	enum fl_rc rc = b->load(host, &state, err);
+	if (rc != FL_OK)
+		return rc;
+	settle_running(host, &state);
+	*ret = state;
+	return FL_OK;
+}
+
+/* One verb's way: begin, a rule on `next`, end. */
+struct change {
+	int lock_fd;
+	struct fl_boot_state old, next;
+	bool changed;
+};
+
+static enum fl_rc begin(const struct fl_boot_backend *b, struct fl_boot_host *host,
+			struct change *c, struct fl_err *err)
+{
+	c->changed = false;
+	enum fl_rc rc = lock(host, &c->lock_fd, err);
+	if (rc == FL_OK)
+		rc = fl_boot_observe(b, host, &c->old, err);
+	if (rc == FL_OK)
+		c->next = c->old;
+	return rc;
+}
+
+static enum fl_rc end(const struct fl_boot_backend *b, const struct fl_boot_host *host,
+		      struct change *c, enum fl_rc rc, struct fl_err *err)
+{
+	if (rc == FL_OK && c->changed) {
+		c->next.seq = c->old.seq + 1;
+		rc = b->store(host, &c->old, &c->next, err);
 	}
-	return -1;
+	fl_close(&c->lock_fd);
+	return rc;
 }
 
-bool fl_boot_is_withdrawn(const struct fl_boot_state *state, const char *slot)
+enum fl_rc fl_boot_withdraw(const struct fl_boot_backend *b, struct fl_boot_host *host,
+			    const char *slot, struct fl_err *err)
 {
-	return find_withdrawn(state, slot) >= 0;
+	struct change c;
+	enum fl_rc rc = begin(b, host, &c, err);
+	if (rc == FL_OK)
+		rc = fl_boot_rule_withdraw(host, &c.next, slot, &c.changed, err);
+	return end(b, host, &c, rc, err);
 }
 
-const struct fl_boot_slot *fl_boot_find_slot(const struct fl_boot_host *host, const char *name)
+enum fl_rc fl_boot_trial(const struct fl_boot_backend *b, struct fl_boot_host *host,
+			 const struct fl_boot_trial *trial, struct fl_err *err)
 {
-	for (size_t i = 0; i < host->n_slots; i++) {
-		if (strcmp(host->slots[i].name, name) == 0)
-			return &host->slots[i];
-	}
-	return NULL;
+	struct change c;
+	enum fl_rc rc = begin(b, host, &c, err);
+	if (rc == FL_OK)
+		rc = fl_boot_rule_trial(host, &c.next, trial, &c.changed, err);
+	return end(b, host, &c, rc, err);
 }
 
-static void set_name(char to[FL_NAME_MAX + 1], const char *from)
+enum fl_rc fl_boot_good(const struct fl_boot_backend *b, struct fl_boot_host *host,
+			struct fl_err *err)
 {
-	size_t len = strnlen(from, FL_NAME_MAX);
-	memset(to, 0, FL_NAME_MAX + 1);
-	memcpy(to, from, len);
+	struct change c;
+	enum fl_rc rc = begin(b, host, &c, err);
+	if (rc == FL_OK)
+		rc = fl_boot_rule_good(host, &c.next, &c.changed, err);
+	return end(b, host, &c, rc, err);
 }
 
-static void end_trial(struct fl_boot_state *state)
+enum fl_rc fl_boot_fallback(const struct fl_boot_backend *b, struct fl_boot_host *host,
+			    struct fl_err *err)
 {
-	set_name(state->trial, "");
-	state->tries = 0;
+	struct change c;
+	enum fl_rc rc = begin(b, host, &c, err);
+	if (rc == FL_OK)
+		rc = fl_boot_rule_fallback(&c.next, &c.changed, err);
+	return end(b, host, &c, rc, err);
 }
 
-static enum fl_rc need_slot(const struct fl_boot_host *host, const char *slot, struct fl_err *err)
+enum fl_rc fl_boot_prove(const struct fl_boot_backend *b, struct fl_boot_host *host, unsigned tries,
+			 struct fl_err *err)
 {
-	if (fl_boot_find_slot(host, slot) != NULL)
+	struct change c;
+	enum fl_rc rc = begin(b, host, &c, err);
+	if (rc == FL_OK)
+		rc = fl_boot_rule_prove(host, &c.next, tries, &c.changed, err);
+	return end(b, host, &c, rc, err);
+}
+
+static enum fl_rc first_decision(const struct fl_boot_backend *b, struct fl_boot_host *host,
+				 const char *slot, struct fl_err *err)
+{
+	struct fl_boot_state old = {0};
+	struct fl_boot_state first = {.seq = 1};
+	enum fl_rc rc = b->load(host, &old, err);
+	if (rc == FL_OK && strcmp(old.good, slot) == 0)
 		return FL_OK;
-	return fl_fail(err, FL_E_SLOT_MISSING, 0, "the configuration has no slot '%s'", slot);
-}
-
-enum fl_rc fl_boot_rule_withdraw(const struct fl_boot_host *host, struct fl_boot_state *state,
-				 const char *slot, bool *changed, struct fl_err *err)
-{
-	enum fl_rc rc = need_slot(host, slot, err);
-	if (rc != FL_OK)
+	if (rc == FL_OK)
+		return fl_fail(err, FL_E_EXISTS, 0, "slot '%s' is good already", old.good);
+	if (rc != FL_E_NOT_FOUND && rc != FL_E_CORRUPT)
 		return rc;
-	if (host->running[0] == '\0')
-		return fl_fail(err, FL_E_SLOT_RUNNING, 0, "it is not known which slot runs");
-	if (strcmp(host->running, slot) == 0)
-		return fl_fail(err, FL_E_SLOT_RUNNING, 0, "slot '%s' runs", slot);
-	if (strcmp(state->good, slot) == 0)
-		return fl_fail(err, FL_E_BOOT_SWITCH, 0, "slot '%s' is the fallback", slot);
-	*changed = false;
-	if (strcmp(state->trial, slot) == 0) {
-		end_trial(state);
-		*changed = true;
+	memcpy(first.good, slot, strlen(slot) + 1);
+	return b->store(host, NULL, &first, err);
+}
+
+enum fl_rc fl_boot_init(const struct fl_boot_backend *b, struct fl_boot_host *host,
+			const char *slot, struct fl_err *err)
+{
+	FL_AUTO_FD fd = -1;
+	if (fl_boot_find_slot(host, slot) == NULL)
+		return fl_fail(err, FL_E_SLOT_MISSING, 0, "the configuration has no slot '%s'",
+			       slot);
+	enum fl_rc rc = b->makes_dir ? fl_dir_make(host->dir, 0755, err) : FL_OK;
+	if (rc == FL_OK)
+		rc = lock(host, &fd, err);
+	return rc == FL_OK ? first_decision(b, host, slot, err) : rc;
+}
+
+/* --- doctor --- */
+
+void findings_add(struct findings *f, bool ok, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	f->report(f->ctx, ok, text);
+	f->all_ok = f->all_ok && ok;
+}
+
+/* Something is there to boot from: a device, or a file that is not empty. */
+static bool is_bootable(const struct fl_boot_slot *slot)
+{
+	struct stat st;
+	return slot != NULL && stat(slot->path, &st) == 0 &&
+	       (S_ISBLK(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size > 0));
+}
+
+static void check_state(const struct fl_boot_host *host, const struct fl_boot_state *state,
+			struct findings *f)
+{
+	const char *trial = fl_boot_trial_content(state);
+	const char *running = host->running;
+	findings_add(f, is_bootable(fl_boot_find_slot(host, state->good)),
+		     "the fallback is there: slot %s", state->good);
+	findings_add(f, !fl_boot_is_withdrawn(state, state->good), "the fallback is not withdrawn");
+	if (trial[0] != '\0') {
+		findings_add(f, is_bootable(fl_boot_find_slot(host, trial)),
+			     "the trial is there: slot %s", trial);
+		findings_add(f, !fl_boot_is_withdrawn(state, trial), "the trial is not withdrawn");
 	}
-	if (!fl_boot_is_withdrawn(state, slot)) {
-		FL_BUG_ON(state->n_withdrawn >= FL_BOOT_SLOTS_MAX);
-		set_name(state->withdrawn[state->n_withdrawn++], slot);
-		*changed = true;
-	}
-	return FL_OK;
+	findings_add(f,
+		     running[0] != '\0' &&
+			     (strcmp(running, state->good) == 0 || strcmp(running, trial) == 0),
+		     "the running slot is the fallback or on trial: slot %s", running);
 }
 
-static bool restore(struct fl_boot_state *state, const char *slot)
+enum fl_rc fl_boot_doctor(const struct fl_boot_backend *b, struct fl_boot_host *host,
+			  fl_boot_report *report, void *ctx, struct fl_err *err)
 {
-	int i = find_withdrawn(state, slot);
-	if (i < 0)
-		return false;
-	state->n_withdrawn--;
-	memmove(state->withdrawn[i], state->withdrawn[i + 1],
-		(state->n_withdrawn - (size_t)i) * sizeof(state->withdrawn[0]));
-	return true;
-}
-
-enum fl_rc fl_boot_rule_trial(const struct fl_boot_host *host, struct fl_boot_state *state,
-			      const char *slot, unsigned tries, bool *changed, struct fl_err *err)
-{
-	enum fl_rc rc = need_slot(host, slot, err);
-	if (rc != FL_OK)
-		return rc;
-	if (strcmp(state->good, slot) == 0)
-		return fl_fail(err, FL_E_BOOT_SWITCH, 0, "slot '%s' is good already", slot);
-	if (tries < 1 || tries > FL_BOOT_TRIES_MAX)
-		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "%u tries", tries);
-	*changed = restore(state, slot) || strcmp(state->trial, slot) != 0 || state->tries != tries;
-	set_name(state->trial, slot);
-	state->tries = tries;
-	return FL_OK;
-}
-
-enum fl_rc fl_boot_rule_good(const struct fl_boot_host *host, struct fl_boot_state *state,
-			     bool *changed, struct fl_err *err)
-{
-	const bool on_trial = state->trial[0] != '\0';
-	if (on_trial ? strcmp(host->running, state->trial) != 0
-		     : strcmp(host->running, state->good) != 0)
-		return fl_fail(err, FL_E_BOOT_SWITCH, 0, "slot '%s' runs, on trial is '%s'",
-			       host->running, state->trial);
-	*changed = on_trial;
-	if (on_trial)
-		set_name(state->good, host->running);
-	end_trial(state);
-	return FL_OK;
-}
-
-enum fl_rc fl_boot_rule_fallback(struct fl_boot_state *state, bool *changed, struct fl_err *err)
-{
-	(void)err;
-	*changed = state->trial[0] != '\0';
-	end_trial(state);
-	return FL_OK;
-}
-
-enum fl_rc fl_boot_print(const struct fl_boot_host *host, const struct fl_boot_state *state,
-			 struct fl_buf *out, struct fl_err *err)
-{
-	enum fl_rc rc = fl_buf_appendf(out, err, "{\"running\":\"%s\",\"good\":\"%s\",\"trial\":\"%s\","
-						 "\"withdrawn\":[",
-				       host->running, state->good, state->trial);
-	for (size_t i = 0; i < state->n_withdrawn && rc == FL_OK; i++)
-		rc = fl_buf_appendf(out, err, "%s\"%s\"", i == 0 ? "" : ",", state->withdrawn[i]);
-	return rc == FL_OK ? fl_buf_append_str(out, "]}\n", err) : rc;
+	struct fl_boot_state state = {0};
+	struct fl_err why = {0};
+	struct findings f = {report, ctx, true};
+	const bool valid = fl_boot_observe(b, host, &state, &why) == FL_OK;
+	findings_add(&f, valid, "the boot decision is valid%s%s", valid ? "" : ": ", why.msg);
+	findings_add(&f, host->n_slots >= 2, "at least two slots are configured");
+	for (size_t i = 0; i < host->n_slots; i++)
+		findings_add(&f, access(host->slots[i].path, R_OK) == 0, "slot is readable: %s",
+			     host->slots[i].path);
+	if (valid)
+		check_state(host, &state, &f);
+	if (!b->check(host, valid ? &state : NULL, report, ctx))
+		f.all_ok = false;
+	return f.all_ok ? FL_OK : fl_fail(err, FL_E_BOOT_SWITCH, 0, "the self-test found a fault");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text of the decision file (docs/internals/sim-boot.md): read strictly, so that a damaged one is never half believed. */
+/* The text of the decision file (docs/internals/boot.md): read strictly, so that a damaged one is never half believed. */
 #include <fairlead/boot/boot.h>
 
 #include <fairlead/trust/digest.h>
@@ -7,6 +7,17 @@
 #include <string.h>
 
 #define MAGIC "fairlead-sim-boot 1\n"
+
+/* "hashes=b:HEX,c:HEX"; no such line when there is none. */
+static enum fl_rc print_hashes(const struct fl_boot_state *state, struct fl_buf *out,
+			       struct fl_err *err)
+{
+	enum fl_rc rc = FL_OK;
+	for (size_t i = 0; i < state->n_hashes && rc == FL_OK; i++)
+		rc = fl_buf_appendf(out, err, "%s%s:%s", i == 0 ? "hashes=" : ",",
+				    state->hashes[i].slot, state->hashes[i].hex);
+	return rc == FL_OK && state->n_hashes > 0 ? fl_buf_append_str(out, "\n", err) : rc;
+}
 
 static enum fl_rc print_withdrawn(const struct fl_boot_state *state, struct fl_buf *out,
 				  struct fl_err *err)
@@ -28,6 +39,8 @@ enum fl_rc fl_boot_decision_print(const struct fl_boot_state *state, struct fl_b
 				       state->tries);
 	if (rc == FL_OK)
 		rc = print_withdrawn(state, out, err);
+	if (rc == FL_OK)
+		rc = print_hashes(state, out, err);
 	if (rc == FL_OK)
 		rc = fl_sha256(NULL, 0, out->data + start, out->len - start, &sum, err);
 	if (rc != FL_OK)
@@ -64,27 +77,65 @@ static bool parse_number(const char *text, uint64_t *ret)
 	return true;
 }
 
+/* The next of a list with commas into *name; false at its end, or when an empty one stands where a name should. */
+static bool next_item(char **rest, char **name)
+{
+	if (*rest == NULL)
+		return false;
+	*name = strsep(rest, ",");
+	return true;
+}
+
+static bool take_name(char to[FL_NAME_MAX + 1], const char *from)
+{
+	const size_t len = strlen(from);
+	if (len > FL_NAME_MAX)
+		return false;
+	memcpy(to, from, len + 1);
+	return true;
+}
+
+/* What the names are worth is fl_boot_state_valid's. */
 static bool parse_withdrawn(char *list, struct fl_boot_state *state)
 {
-	char *rest = list;
-	while (*rest != '\0') {
-		char *name = strsep(&rest, ",");
-		if (!fl_name_valid(name) || state->n_withdrawn == FL_BOOT_SLOTS_MAX ||
-		    fl_boot_is_withdrawn(state, name))
-			return false;
-		memcpy(state->withdrawn[state->n_withdrawn++], name, strlen(name) + 1);
-		if (rest == NULL)
-			return true;
-		if (*rest == '\0')
+	char *rest = list[0] == '\0' ? NULL : list;
+	char *name;
+	while (next_item(&rest, &name)) {
+		if (state->n_withdrawn == FL_BOOT_SLOTS_MAX ||
+		    !take_name(state->withdrawn[state->n_withdrawn++], name))
 			return false;
 	}
 	return true;
 }
 
+static bool parse_hashes(char *list, struct fl_boot_state *state)
+{
+	char *rest = list;
+	char *item;
+	while (next_item(&rest, &item)) {
+		char *hex = strchr(item, ':');
+		if (hex == NULL || state->n_hashes == FL_BOOT_SLOTS_MAX)
+			return false;
+		*hex++ = '\0';
+		struct fl_boot_hash *h = &state->hashes[state->n_hashes++];
+		if (!take_name(h->slot, item) || strlen(hex) != sizeof(h->hex) - 1)
+			return false;
+		memcpy(h->hex, hex, sizeof(h->hex));
+	}
+	return true;
+}
+
+static bool parse_lists(const char **p, struct fl_boot_state *state)
+{
+	char list[FL_BOOT_SLOTS_MAX * sizeof(struct fl_boot_hash)];
+	if (!take_line(p, "withdrawn=", list, sizeof(list)) || !parse_withdrawn(list, state))
+		return false;
+	return !take_line(p, "hashes=", list, sizeof(list)) || parse_hashes(list, state);
+}
+
 static bool parse_body(const char **p, struct fl_boot_state *state)
 {
 	char number[24];
-	char list[FL_BOOT_SLOTS_MAX * (FL_NAME_MAX + 1)];
 	uint64_t tries;
 	if (strncmp(*p, MAGIC, strlen(MAGIC)) != 0)
 		return false;
@@ -93,13 +144,10 @@ static bool parse_body(const char **p, struct fl_boot_state *state)
 	    !take_line(p, "good=", state->good, sizeof(state->good)) ||
 	    !take_line(p, "trial=", state->trial, sizeof(state->trial)) ||
 	    !take_line(p, "tries=", number, sizeof(number)) || !parse_number(number, &tries) ||
-	    !take_line(p, "withdrawn=", list, sizeof(list)) || !parse_withdrawn(list, state))
+	    tries > FL_BOOT_TRIES_MAX || !parse_lists(p, state))
 		return false;
-	const bool on_trial = state->trial[0] != '\0';
 	state->tries = (unsigned)tries;
-	return fl_name_valid(state->good) && (!on_trial || fl_name_valid(state->trial)) &&
-	       tries <= FL_BOOT_TRIES_MAX && (tries > 0) == on_trial &&
-	       strcmp(state->good, state->trial) != 0;
+	return fl_boot_state_valid(state);
 }
 
 enum fl_rc fl_boot_decision_parse(const struct fl_buf *text, struct fl_boot_state *ret,

@@ -2,7 +2,8 @@
 /*
  * fairlead-boot: what boots next. Started by fairlead-helper, and by a person for `doctor` and `init`.
  *
- *   fairlead-boot [--config FILE] observe | withdraw SLOT | trial SLOT [--tries N] | good | fallback | doctor | init SLOT
+ *   fairlead-boot [--config FILE] observe | withdraw SLOT | trial SLOT [--tries N] [--root-hash HEX] | good | fallback |
+ *                                 prove [--tries N] | doctor | init SLOT
  */
 #include <fairlead/boot/boot.h>
 
@@ -27,6 +28,7 @@ struct arguments {
 	const char *config;
 	const char *verb;
 	const char *slot;
+	const char *root_hash;
 	unsigned tries;
 };
 
@@ -124,11 +126,11 @@ static enum fl_rc set_up(struct machine *m, const char *config, struct fl_err *e
 	return rc == FL_OK ? read_running(m, err) : rc;
 }
 
-static enum fl_rc print_state(const struct machine *m, struct fl_err *err)
+static enum fl_rc print_state(struct machine *m, struct fl_err *err)
 {
 	struct fl_boot_state state;
 	struct fl_buf out = FL_BUF(4096);
-	enum fl_rc rc = m->backend->observe(&m->host, &state, err);
+	enum fl_rc rc = fl_boot_observe(m->backend, &m->host, &state, err);
 	if (rc == FL_OK)
 		rc = fl_boot_print(&m->host, &state, &out, err);
 	if (rc == FL_OK)
@@ -143,28 +145,31 @@ static void print_finding(void *ctx, bool ok, const char *text)
 	printf("%-5s %s\n", ok ? "ok" : "FAULT", text);
 }
 
-static enum fl_rc run(const struct machine *m, const struct arguments *a, struct fl_err *err)
+static enum fl_rc run(struct machine *m, const struct arguments *a, struct fl_err *err)
 {
 	const struct fl_boot_backend *b = m->backend;
+	const struct fl_boot_trial trial = {a->slot, a->tries, a->root_hash};
 	if (strcmp(a->verb, "observe") == 0)
 		return print_state(m, err);
 	if (strcmp(a->verb, "withdraw") == 0)
-		return b->withdraw(&m->host, a->slot, err);
+		return fl_boot_withdraw(b, &m->host, a->slot, err);
 	if (strcmp(a->verb, "trial") == 0)
-		return b->trial(&m->host, a->slot, a->tries, err);
+		return fl_boot_trial(b, &m->host, &trial, err);
 	if (strcmp(a->verb, "good") == 0)
-		return b->good(&m->host, err);
+		return fl_boot_good(b, &m->host, err);
 	if (strcmp(a->verb, "fallback") == 0)
-		return b->fallback(&m->host, err);
+		return fl_boot_fallback(b, &m->host, err);
+	if (strcmp(a->verb, "prove") == 0)
+		return fl_boot_prove(b, &m->host, a->tries, err);
 	if (strcmp(a->verb, "init") == 0)
-		return b->init(&m->host, a->slot, err);
-	return b->doctor(&m->host, print_finding, NULL, err);
+		return fl_boot_init(b, &m->host, a->slot, err);
+	return fl_boot_doctor(b, &m->host, print_finding, NULL, err);
 }
 
 static bool is_verb(const char *verb, bool *needs_slot)
 {
 	static const char *const with[] = {"withdraw", "trial", "init"};
-	static const char *const without[] = {"observe", "good", "fallback", "doctor"};
+	static const char *const without[] = {"observe", "good", "fallback", "prove", "doctor"};
 	*needs_slot = false;
 	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
 		if (strcmp(verb, without[i]) == 0)
@@ -178,17 +183,34 @@ static bool is_verb(const char *verb, bool *needs_slot)
 	return false;
 }
 
+/* An option and its value; false when it is none, or a wrong one. */
+static bool take_option(struct arguments *a, const char *name, const char *value)
+{
+	uint8_t hash[FL_DIGEST_SIZE];
+	if (strcmp(name, "--config") == 0) {
+		a->config = value;
+		return true;
+	}
+	if (strcmp(name, "--tries") == 0 && strlen(value) == 1 && *value >= '1' && *value <= '9') {
+		a->tries = (unsigned)(*value - '0');
+		return true;
+	}
+	if (strcmp(name, "--root-hash") == 0) {
+		a->root_hash = value;
+		return fl_hex_decode(value, strlen(value), hash, sizeof(hash));
+	}
+	return false;
+}
+
 static bool parse_arguments(int argc, char **argv, struct arguments *a)
 {
 	bool needs_slot;
-	*a = (struct arguments){"/etc/fairlead/gateway.conf", NULL, NULL, 1};
+	*a = (struct arguments){"/etc/fairlead/gateway.conf", NULL, NULL, NULL, 1};
 	for (int i = 1; i < argc; i++) {
-		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
-		if (strcmp(argv[i], "--config") == 0 && next != NULL) {
-			a->config = argv[++i];
-		} else if (strcmp(argv[i], "--tries") == 0 && next != NULL && strlen(next) == 1 &&
-			   *next >= '1' && *next <= '9') {
-			a->tries = (unsigned)(*argv[++i] - '0');
+		if (strncmp(argv[i], "--", 2) == 0) {
+			const char *name = argv[i++];
+			if (i == argc || !take_option(a, name, argv[i]))
+				return false;
 		} else if (a->verb == NULL) {
 			a->verb = argv[i];
 		} else if (a->slot == NULL) {
@@ -197,8 +219,8 @@ static bool parse_arguments(int argc, char **argv, struct arguments *a)
 			return false;
 		}
 	}
-	return a->verb != NULL && is_verb(a->verb, &needs_slot) && needs_slot == (a->slot != NULL) &&
-	       (a->slot == NULL || fl_name_valid(a->slot));
+	return a->verb != NULL && is_verb(a->verb, &needs_slot) &&
+	       needs_slot == (a->slot != NULL) && (a->slot == NULL || fl_name_valid(a->slot));
 }
 
 static int exit_code(enum fl_rc rc)
@@ -227,7 +249,8 @@ int main(int argc, char **argv)
 	fl_log_open("fairlead-boot");
 	if (!parse_arguments(argc, argv, &a)) {
 		fputs("usage: fairlead-boot [--config FILE] observe | withdraw SLOT | "
-		      "trial SLOT [--tries N] | good | fallback | doctor | init SLOT\n",
+		      "trial SLOT [--tries N] [--root-hash HEX] | good | fallback | "
+		      "prove [--tries N] | doctor | init SLOT\n",
 		      stderr);
 		return EXIT_USAGE;
 	}

@@ -59,7 +59,8 @@ TestSuite(boot_program, .init = set_up, .fini = tear_down);
 static int boot(const char *verb)
 {
 	char command[512];
-	snprintf(command, sizeof(command), "%s --config %s/gateway.conf %s 2>&1", FL_BOOT, dir, verb);
+	snprintf(command, sizeof(command), "%s --config %s/gateway.conf %s 2>&1", FL_BOOT, dir,
+		 verb);
 	FILE *p = popen(command, "r");
 	size_t n = fread(output, 1, sizeof(output) - 1, p);
 	output[n] = '\0';
@@ -75,7 +76,9 @@ Test(boot_program, an_update_by_hand)
 	cr_assert_eq(boot("init b"), 3, "not over another fallback");
 	cr_assert_eq(boot("withdraw b"), 0);
 	cr_assert_eq(boot("observe"), 0);
-	cr_assert_str_eq(output, "{\"running\":\"a\",\"good\":\"a\",\"trial\":\"\",\"withdrawn\":[\"b\"]}\n");
+	cr_assert_str_eq(output,
+			 "{\"running\":\"a\",\"good\":\"a\",\"trial\":\"\",\"withdrawn\":[\"b\"],"
+			 "\"tries\":0,\"used\":0,\"proving\":false,\"root_hashes\":[]}\n");
 	cr_assert_eq(boot("trial b --tries 2"), 0);
 	cr_assert_eq(boot("good"), 3, "it does not run yet");
 	put("running", "b");
@@ -87,9 +90,16 @@ Test(boot_program, an_update_by_hand)
 
 Test(boot_program, usage_is_told_with_status_2)
 {
-	static const char *const wrong[] = {"",	    "dance",	 "withdraw",	      "observe a",
-					    "trial b c", "trial ../b", "trial b --tries 0",
-					    "trial b --tries 10", "trial b --tries", "good b"};
+	static const char *const wrong[] = {"",
+					    "dance",
+					    "withdraw",
+					    "observe a",
+					    "trial b c",
+					    "trial ../b",
+					    "trial b --tries 0",
+					    "trial b --tries 10",
+					    "trial b --tries",
+					    "good b"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		cr_assert_eq(boot(wrong[i]), 2, "'%s': %s", wrong[i], output);
 }

@@ -53,27 +53,27 @@ static struct fl_boot_host host_of(const char *dir, char running)
 static enum fl_rc verb(const char *dir, uint64_t n)
 {
 	const struct fl_boot_backend *sim = fl_boot_backend_find("sim");
-	const struct fl_boot_host on_a = host_of(dir, 'a');
-	const struct fl_boot_host on_b = host_of(dir, 'b');
+	struct fl_boot_host on_a = host_of(dir, 'a');
+	struct fl_boot_host on_b = host_of(dir, 'b');
 	switch (n) {
 	case 1:
-		return sim->init(&on_a, "a", NULL);
+		return fl_boot_init(sim, &on_a, "a", NULL);
 	case 2:
-		return sim->withdraw(&on_a, "b", NULL);
+		return fl_boot_withdraw(sim, &on_a, "b", NULL);
 	case 3:
-		return sim->trial(&on_a, "b", 1, NULL);
+		return fl_boot_trial(sim, &on_a, &(struct fl_boot_trial){"b", 1, NULL}, NULL);
 	case 4:
-		return sim->fallback(&on_a, NULL);
+		return fl_boot_fallback(sim, &on_a, NULL);
 	case 5:
-		return sim->trial(&on_a, "b", 2, NULL);
+		return fl_boot_trial(sim, &on_a, &(struct fl_boot_trial){"b", 2, NULL}, NULL);
 	case 6:
-		return sim->good(&on_b, NULL);
+		return fl_boot_good(sim, &on_b, NULL);
 	case 7:
-		return sim->withdraw(&on_b, "a", NULL);
+		return fl_boot_withdraw(sim, &on_b, "a", NULL);
 	case 8:
-		return sim->trial(&on_b, "a", 1, NULL);
+		return fl_boot_trial(sim, &on_b, &(struct fl_boot_trial){"a", 1, NULL}, NULL);
 	default:
-		return sim->good(&on_a, NULL);
+		return fl_boot_good(sim, &on_a, NULL);
 	}
 }
 
@@ -93,9 +93,9 @@ static bool check(const char *dir, uint64_t acked)
 	static const char *const goods[] = {"a", "a", "a", "a", "a", "b", "b", "b", "a"};
 	static const char *const trials[] = {"", "", "b", "", "b", "", "", "a", ""};
 	const struct fl_boot_backend *sim = fl_boot_backend_find("sim");
-	const struct fl_boot_host host = host_of(dir, 'a');
+	struct fl_boot_host host = host_of(dir, 'a');
 	struct fl_boot_state s;
-	enum fl_rc rc = sim->observe(&host, &s, NULL);
+	enum fl_rc rc = fl_boot_observe(sim, &host, &s, NULL);
 	if (rc == FL_E_NOT_FOUND)
 		return acked == 0;
 	return rc == FL_OK && (s.seq == acked || s.seq == acked + 1) &&
@@ -104,8 +104,8 @@ static bool check(const char *dir, uint64_t acked)
 
 static uint64_t run(const char *dir, const char *plan, const char *log, bool *fired)
 {
-	volatile uint64_t *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *shared =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid = fork();
 	if (pid == 0) {
 		flshim_plan(plan, dir, log);
@@ -125,11 +125,11 @@ static uint64_t run(const char *dir, const char *plan, const char *log, bool *fi
 static void finish(const char *dir, uint64_t acked)
 {
 	const struct fl_boot_backend *sim = fl_boot_backend_find("sim");
-	const struct fl_boot_host host = host_of(dir, 'a');
+	struct fl_boot_host host = host_of(dir, 'a');
 	struct fl_boot_state s;
 	for (uint64_t n = acked + 1; n <= VERBS; n++)
 		cr_assert_eq(verb(dir, n), FL_OK, "verb %u again", (unsigned)n);
-	cr_assert_eq(sim->observe(&host, &s, NULL), FL_OK);
+	cr_assert_eq(fl_boot_observe(sim, &host, &s, NULL), FL_OK);
 	cr_assert_eq(s.seq, VERBS, "done once, whatever was repeated");
 	cr_assert_str_eq(s.good, "a");
 }

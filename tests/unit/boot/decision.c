@@ -78,7 +78,8 @@ Test(boot_decision, other_texts_are_refused_even_with_their_sum)
 		"fairlead-sim-boot 1\nseq=01\ngood=a\ntrial=\ntries=0\nwithdrawn=\n",
 		"fairlead-sim-boot 1\nseq=-1\ngood=a\ntrial=\ntries=0\nwithdrawn=\n",
 		"fairlead-sim-boot 1\nseq=\ngood=a\ntrial=\ntries=0\nwithdrawn=\n",
-		"fairlead-sim-boot 1\nseq=9999999999999999999\ngood=a\ntrial=\ntries=0\nwithdrawn=\n",
+		"fairlead-sim-boot "
+		"1\nseq=9999999999999999999\ngood=a\ntrial=\ntries=0\nwithdrawn=\n",
 		"fairlead-sim-boot 1\nseq=1\ngood=\ntrial=\ntries=0\nwithdrawn=\n",
 		"fairlead-sim-boot 1\nseq=1\ngood=../a\ntrial=\ntries=0\nwithdrawn=\n",
 		"fairlead-sim-boot 1\nseq=1\ngood=a\ntrial=a\ntries=1\nwithdrawn=\n",

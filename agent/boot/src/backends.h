@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The back ends there are; the table that finds them stands in boot.c. */
+#ifndef FAIRLEAD_BOOT_BACKENDS_H
+#define FAIRLEAD_BOOT_BACKENDS_H
+
+#include <fairlead/boot/boot.h>
+
+extern const struct fl_boot_backend fl_boot_sim; /* a decision file that script/machine reads */
+
+/* The findings of a self-test, counted. */
+struct findings {
+	fl_boot_report *report;
+	void *ctx;
+	bool all_ok;
+};
+
+void findings_add(struct findings *f, bool ok, const char *fmt, ...) FL_PRINTF(3, 4);
+
+#endif
