@@ -3,6 +3,7 @@
 #include "agent.h"
 
 #include <fairlead/base/log.h>
+#include <fairlead/base/notify.h>
 #include <fairlead/trust/digest.h>
 
 #include <getopt.h>
@@ -44,13 +45,31 @@ static int print_identity(const char *config_path)
 	return rc == FL_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* From the loop itself: one that hangs tells the service manager nothing. */
+static void on_alive(uv_timer_t *timer)
+{
+	const int next_ms = fl_notify_alive(-1);
+	if (next_ms >= 0)
+		uv_timer_start(timer, on_alive, (uint64_t)next_ms, 0);
+}
+
+static void run_loop(uv_loop_t *loop)
+{
+	static uv_timer_t alive;
+	FL_BUG_ON(uv_timer_init(loop, &alive) != 0);
+	uv_timer_start(&alive, on_alive, 0, 0);
+	uv_run(loop, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&alive, NULL);
+	fl_notify_stopping();
+}
+
 static int run(const char *config_path)
 {
 	static struct fl_agent agent;
 	struct fl_err err = {0};
 	enum fl_rc rc = fl_agent_start(&agent, config_path, &err);
 	if (rc == FL_OK)
-		uv_run(&agent.loop, UV_RUN_DEFAULT);
+		run_loop(&agent.loop);
 	else
 		fl_log_err(FL_LOG_ERROR, &err, "start");
 	fl_agent_done(&agent);
