@@ -7,6 +7,7 @@
 
 #include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
+#include <fairlead/base/notify.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -280,7 +281,8 @@ enum fl_rc server_run(struct helper *h, struct fl_err *err)
 	struct pollfd set[FIRST_CHILD + FL_ANCHOR_COMPONENTS];
 	for (;;) {
 		fill_poll_set(h, set);
-		int n = poll(set, FIRST_CHILD + h->config.n_components, next_timeout(h));
+		int n = poll(set, FIRST_CHILD + h->config.n_components,
+			     fl_notify_alive(next_timeout(h)));
 		if (n < 0 && errno != EINTR)
 			return fl_fail(err, FL_E_IO, errno, "poll");
 		if (n > 0)
