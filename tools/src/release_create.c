@@ -98,7 +98,7 @@ static enum fl_rc pack_component(struct fl_tools_draft *d, size_t i, struct fl_e
 	content->installed_tree = tree_ref(&installed);
 	content->transport_tree = tree_ref(&transport);
 	content->installed =
-		(struct fl_installed_ref){installed.size, &content->installed_tree, NULL};
+		(struct fl_installed_ref){.size = installed.size, .tree = &content->installed_tree};
 	content->artifact = (struct fl_artifact){.id = "full",
 						 .format = "zstd-frames",
 						 .frame = d->frame_size,

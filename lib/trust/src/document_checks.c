@@ -6,10 +6,12 @@
 
 #include <string.h>
 
-#define TREE_ALG     "sha256-wide1"
-#define FRAME_UNIT   65536
-#define NONCE_SIZE   32
-#define DEADLINE_MIN 30
+#define TREE_ALG      "sha256-wide1"
+#define FRAME_UNIT    65536
+#define NONCE_SIZE    32
+#define DEADLINE_MIN  30
+#define SOAK_MIN_S    60
+#define UNIT_NAME_MAX 128
 
 static enum fl_rc bad(struct fl_err *err, const char *member, const char *what)
 {
@@ -264,6 +266,35 @@ static enum fl_rc check_order(const struct fl_release *release, struct fl_err *e
 	return rc;
 }
 
+static bool is_limit(uint64_t percent)
+{
+	return percent == 0 || percent >= 100;
+}
+
+static enum fl_rc check_soak(const struct fl_soak *soak, struct fl_err *err)
+{
+	if (soak->duration_s < SOAK_MIN_S)
+		return bad(err, "duration_s", "below 60");
+	if (!is_limit(soak->memory_pct))
+		return bad(err, "memory_pct", "below 100");
+	if (!is_limit(soak->load_pct))
+		return bad(err, "load_pct", "below 100");
+	if (!is_limit(soak->round_trip_pct))
+		return bad(err, "round_trip_pct", "below 100");
+	return FL_OK;
+}
+
+/* A name that systemd would take as a unit's, and no option or path. */
+static bool is_unit(const char *name)
+{
+	const size_t len = strlen(name);
+	return len > 0 && len <= UNIT_NAME_MAX && name[0] != '-' && name[0] != '.' &&
+	       strspn(name,
+		      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.\\@-") ==
+		       len &&
+	       strchr(name, '.') != NULL;
+}
+
 static enum fl_rc check_health(const struct fl_health *health, struct fl_err *err)
 {
 	enum fl_rc rc = health->reach.n > 0 ? FL_OK : bad(err, "reach", "empty");
@@ -272,6 +303,13 @@ static enum fl_rc check_health(const struct fl_health *health, struct fl_err *er
 				WORDS("fleet", "fleet-or-gateway", "local"), err);
 	if (rc == FL_OK && health->deadline_s < DEADLINE_MIN)
 		rc = bad(err, "deadline_s", "below 30");
+	for (size_t i = 0; rc == FL_OK && i < health->units.n; i++)
+		rc = is_unit(health->units.items[i])
+			     ? FL_OK
+			     : fl_fail(err, FL_E_DOC_FIELD, 0, "units: '%.64s' is no unit",
+				       health->units.items[i]);
+	if (rc == FL_OK && health->soak != NULL)
+		rc = check_soak(health->soak, err);
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "set: health");
 }
 

@@ -6,12 +6,15 @@
 #include <fairlead/trust/json.h>
 #include <fairlead/trust/tree.h>
 
-#define ANY	   FL_U53_MAX
-#define WORD	   32 /* an enumeration's word */
-#define VERSION	   64
-#define MEM_MAX	   (UINT64_C(1) << 30)
-#define FRAME_MAX  (UINT64_C(8) << 20)
-#define COMPONENTS 64
+#define ANY	     FL_U53_MAX
+#define WORD	     32 /* an enumeration's word */
+#define VERSION	     64
+#define MEM_MAX	     (UINT64_C(1) << 30)
+#define FRAME_MAX    (UINT64_C(8) << 20)
+#define COMPONENTS   64
+#define SOAK_MAX_S   (UINT64_C(7) * 86400)
+#define PERCENT_MAX  10000
+#define RESTARTS_MAX 1000
 
 /* root */
 static const struct fl_field root_key_fields[] = {
@@ -89,6 +92,8 @@ static const struct fl_field installed_fields[] = {
 	       "over the bytes in the target"),
 	FL_OPT(struct fl_installed_ref, slot_fill, STR, WORD, NULL,
 	       "rest of the slot: keep or zero"),
+	FL_OPT(struct fl_installed_ref, verity_root, DIGEST, 0, NULL,
+	       "root hash of dm-verity over the image"),
 };
 static const struct fl_schema installed_schema =
 	FL_SCHEMA("installed", struct fl_installed_ref, installed_fields, NULL);
@@ -124,11 +129,25 @@ static const struct fl_field component_fields[] = {
 static const struct fl_schema component_schema =
 	FL_SCHEMA("component", struct fl_component, component_fields, NULL);
 
+static const struct fl_field soak_fields[] = {
+	FL_REQ(struct fl_soak, duration_s, U64, SOAK_MAX_S, NULL, "60 to 604800"),
+	FL_OPT(struct fl_soak, memory_pct, U64, PERCENT_MAX, NULL,
+	       "memory in use, of that before; 100 or more"),
+	FL_OPT(struct fl_soak, load_pct, U64, PERCENT_MAX, NULL,
+	       "load over 5 minutes, of that before; 100 or more"),
+	FL_OPT(struct fl_soak, round_trip_pct, U64, PERCENT_MAX, NULL,
+	       "round trip to the fleet, of that before; 100 or more"),
+	FL_OPT(struct fl_soak, restarts, U64, RESTARTS_MAX, NULL,
+	       "of the agent or of any listed unit, at most"),
+};
+static const struct fl_schema soak_schema = FL_SCHEMA("soak", struct fl_soak, soak_fields, NULL);
+
 static const struct fl_field health_fields[] = {
 	FL_REQ(struct fl_health, reach, STRINGS, 3, NULL,
 	       "fleet, fleet-or-gateway, local: those allowed"),
 	FL_REQ(struct fl_health, deadline_s, U64, 86400, NULL, "30 to 86400"),
 	FL_OPT(struct fl_health, units, STRINGS, 32, NULL, "system services that must run"),
+	FL_OPT(struct fl_health, soak, OBJECT, 0, &soak_schema, "then, before commit"),
 };
 static const struct fl_schema health_schema =
 	FL_SCHEMA("health", struct fl_health, health_fields, NULL);
@@ -204,7 +223,8 @@ static const struct fl_field heartbeat_fields[] = {
 	FL_REQ(struct fl_heartbeat, device_id, NAME, 0, NULL, "device"),
 	FL_REQ(struct fl_heartbeat, nonce, BYTES, 32, NULL, "the helper's 32 bytes"),
 	FL_REQ(struct fl_heartbeat, utc, U64, ANY, NULL, "seconds since 1970 UTC"),
-	FL_REQ(struct fl_heartbeat, latest_job_seq, U64, ANY, NULL, "no job up to this number is still to be done"),
+	FL_REQ(struct fl_heartbeat, latest_job_seq, U64, ANY, NULL,
+	       "no job up to this number is still to be done"),
 	FL_REQ(struct fl_heartbeat, root_version, U64, ANY, NULL, "the fleet's root version"),
 };
 const struct fl_schema fl_heartbeat_schema =

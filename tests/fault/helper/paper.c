@@ -99,8 +99,9 @@ struct paper_doc paper_release(struct paper *p, const struct paper_release *ask)
 	const size_t n = ask->with_app ? 2 : 1;
 	const char *reach[] = {ask->reach == NULL ? "fleet" : ask->reach};
 	const struct fl_tree_ref tree = tree_of(ask->image, ask->image_len);
-	const struct fl_installed_ref installed = {ask->image_len, &tree,
-						   ask->zero_tail ? "zero" : "keep"};
+	const struct fl_installed_ref installed = {.size = ask->image_len,
+						   .tree = &tree,
+						   .slot_fill = ask->zero_tail ? "zero" : "keep"};
 	const struct fl_artifact artifact = {"full", "zstd-frames", 1048576, 100, &tree, 0};
 	struct fl_component components[2];
 	for (size_t i = 0; i < 2; i++)

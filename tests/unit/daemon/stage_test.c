@@ -26,7 +26,7 @@ static char dir[64], socket_path[96];
 static int helper = -1, runner = -1; /* the ends that the test holds */
 static struct fl_digest root;
 static struct fl_tree_ref tree = {"sha256-wide1", 65536, {{0}}};
-static struct fl_installed_ref installed = {IMAGE_SIZE, &tree, NULL};
+static struct fl_installed_ref installed = {.size = IMAGE_SIZE, .tree = &tree};
 static struct fl_component component = {.name = "rootfs", .installed = &installed};
 static struct fl_artifact artifact = {.id = "full", .size = IMAGE_SIZE, .tree = &tree};
 static const char *const sources[] = {"https://127.0.0.1:1/"};

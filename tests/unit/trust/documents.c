@@ -344,6 +344,39 @@ Test(documents, health_has_rules_and_a_deadline_it_can_keep)
 	REFUSES(release, "reach: empty");
 }
 
+Test(documents, units_are_names_that_the_service_manager_takes_as_such)
+{
+	static const char *const good[] = {"nginx.service", "getty@tty1.service", "a\\x2db.socket"};
+	static const char *const odd[] = {"nginx",	 "--now.service", "/etc/x.service",
+					  "a b.service", ".service",	  "x.service;reboot"};
+	w.health.units.items = good;
+	w.health.units.n = 3;
+	cr_assert_eq(release(), FL_OK, "%s", w.err.msg);
+	w.health.units.n = 1;
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		w.health.units.items = &odd[i];
+		REFUSES(release, "is no unit");
+	}
+}
+
+Test(documents, a_soak_has_a_length_and_limits_that_an_equal_system_keeps)
+{
+	struct fl_soak soak = {.duration_s = 60, .memory_pct = 100, .load_pct = 150};
+	w.health.soak = &soak;
+	cr_assert_eq(release(), FL_OK, "%s", w.err.msg);
+	soak.duration_s = 59;
+	REFUSES(release, "duration_s: below 60");
+	soak.duration_s = 60;
+	soak.memory_pct = 99;
+	REFUSES(release, "memory_pct: below 100");
+	soak.memory_pct = 0;
+	soak.load_pct = 1;
+	REFUSES(release, "load_pct: below 100");
+	soak.load_pct = 0;
+	soak.round_trip_pct = 99;
+	REFUSES(release, "round_trip_pct: below 100");
+}
+
 Test(documents, sizes_end_at_256_gib)
 {
 	struct fl_buf text = FL_BUF(FL_DOC_PAYLOAD_MAX);

@@ -71,7 +71,7 @@ static void make_root(struct world *w)
 static void make_release(struct world *w)
 {
 	w->tree = (struct fl_tree_ref){"sha256-wide1", 65536, some_digest(7)};
-	w->installed = (struct fl_installed_ref){1 << 20, &w->tree, "zero"};
+	w->installed = (struct fl_installed_ref){.size = 1 << 20, .tree = &w->tree, .slot_fill = "zero"};
 	w->artifact = (struct fl_artifact){"full", "zstd-frames", 1 << 20, 5000, &w->tree, 0};
 	for (int i = 0; i < 2; i++) {
 		struct fl_component *c = &w->components[i];

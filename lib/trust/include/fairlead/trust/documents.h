@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The documents as structs (docs/formats.md, section 3). Decoding checks form, limits and what one document can
- * tell by itself; whether it may be believed is verify.h's business. Everything is owned by the given arena.
+ * The documents as structs (docs/formats.md, section 3). Decoding checks form, limits and what one
+ * document can tell by itself; whether it may be believed is verify.h's business. Everything is
+ * owned by the given arena.
  */
 #ifndef FAIRLEAD_TRUST_DOCUMENTS_H
 #define FAIRLEAD_TRUST_DOCUMENTS_H
@@ -67,6 +68,8 @@ struct fl_installed_ref {
 	uint64_t size;
 	const struct fl_tree_ref *tree;
 	const char *slot_fill;
+	struct fl_digest verity_root; /* of dm-verity over the image, whose hash tree it ends with;
+					 all zero: none */
 };
 
 struct fl_artifact {
@@ -91,10 +94,19 @@ struct fl_component {
 	struct fl_digest document;
 };
 
+/* After the checks: how long the new system must go on as well as the old one did. */
+struct fl_soak {
+	uint64_t duration_s;
+	uint64_t memory_pct, load_pct,
+		round_trip_pct; /* of what was measured before; 0: not looked at */
+	uint64_t restarts;	/* of the agent and of each listed unit, at most */
+};
+
 struct fl_health {
 	FL_LIST(const char *) reach;
 	uint64_t deadline_s;
 	FL_LIST(const char *) units;
+	const struct fl_soak *soak;
 };
 
 struct fl_set {
