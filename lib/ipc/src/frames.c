@@ -14,6 +14,8 @@
 #define SLOTS_MAX    16
 #define PIECE_MAX    65536 /* one page or chunk */
 #define COUNT_MAX    4096  /* pieces per need */
+#define PARAMS_MAX   4096
+#define MEM_MAX	     (UINT64_C(256) << 20) /* of a decoder: the limit of every runner */
 
 static const struct fl_field empty_fields[] = {
 	FL_OPT(struct fl_ipc_empty, unused, BOOL, 0, NULL, "always false"),
@@ -241,6 +243,10 @@ static const struct fl_field start_fields[] = {
 	FL_REQ(struct fl_ipc_start, zero_tail, BOOL, 0, NULL, "zero the rest of the target"),
 	FL_OPT(struct fl_ipc_start, user, STR, FL_NAME_MAX, NULL, "account to become"),
 	FL_REQ(struct fl_ipc_start, require_sandbox, BOOL, 0, NULL, "fail without it"),
+	FL_REQ(struct fl_ipc_start, decoder, BOOL, 0, NULL, "the content comes from a decoder"),
+	FL_REQ(struct fl_ipc_start, source_size, U64, UINT64_MAX, NULL, "bytes; 0: no source"),
+	FL_REQ(struct fl_ipc_start, mem_max, U64, MEM_MAX, NULL, "bytes a decoder may allocate"),
+	FL_OPT(struct fl_ipc_start, params, BYTES, PARAMS_MAX, NULL, "of a decoder's format"),
 };
 static const struct fl_schema start =
 	FL_SCHEMA("start", struct fl_ipc_start, start_fields, "what a runner is to do");
@@ -270,7 +276,7 @@ static const struct fl_schema result =
 	FL_SCHEMA("result", struct fl_ipc_result, result_fields, "the last frame of a runner");
 
 static const struct fl_field need_fields[] = {
-	FL_REQ(struct fl_ipc_need, object, U64, FL_OBJECT_TRANSPORT, NULL, "enum fl_ipc_object"),
+	FL_REQ(struct fl_ipc_need, object, U64, FL_OBJECT_OUTPUT, NULL, "enum fl_ipc_object"),
 	FL_REQ(struct fl_ipc_need, first, U64, UINT32_MAX, NULL, "first page or chunk"),
 	FL_REQ(struct fl_ipc_need, count, U64, COUNT_MAX, NULL, "how many"),
 };
@@ -278,7 +284,7 @@ static const struct fl_schema need =
 	FL_SCHEMA("need", struct fl_ipc_need, need_fields, "asks for pieces");
 
 static const struct fl_field piece_fields[] = {
-	FL_REQ(struct fl_ipc_piece, object, U64, FL_OBJECT_TRANSPORT, NULL, "enum fl_ipc_object"),
+	FL_REQ(struct fl_ipc_piece, object, U64, FL_OBJECT_OUTPUT, NULL, "enum fl_ipc_object"),
 	FL_REQ(struct fl_ipc_piece, index, U64, UINT32_MAX, NULL, "page or chunk"),
 	FL_OPT(struct fl_ipc_piece, data, BYTES, PIECE_MAX, NULL, "may be empty"),
 };
@@ -293,6 +299,13 @@ static const struct fl_field progress_fields[] = {
 };
 static const struct fl_schema progress =
 	FL_SCHEMA("progress", struct fl_ipc_progress, progress_fields, "how far it is");
+
+static const struct fl_field bad_fields[] = {
+	FL_REQ(struct fl_ipc_bad, first, U64, UINT32_MAX, NULL, "first chunk"),
+	FL_REQ(struct fl_ipc_bad, count, U64, UINT32_MAX, NULL, "how many"),
+};
+static const struct fl_schema bad =
+	FL_SCHEMA("bad", struct fl_ipc_bad, bad_fields, "chunks that the decoder made wrong");
 
 static const struct fl_schema *const schemas[] = {
 	[FL_FRAME_HELLO] = &hello,
@@ -324,6 +337,7 @@ static const struct fl_schema *const schemas[] = {
 	[FL_FRAME_RESULT] = &result,
 	[FL_FRAME_NEED] = &need,
 	[FL_FRAME_PROGRESS] = &progress,
+	[FL_FRAME_BAD] = &bad,
 	[FL_FRAME_PIECE] = &piece,
 	[FL_FRAME_END] = &end,
 };

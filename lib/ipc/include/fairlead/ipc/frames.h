@@ -5,7 +5,8 @@
  *   agent → helper   requests, each answered by one frame of type reply (or the named one) with the same id
  *   helper → agent   events (id 0)
  *   helper → runner  start; runner → helper: ready, keepalive, log, observation, result
- *   runner → agent   (data channel) need, progress; agent → runner: piece, end
+ *   runner → agent   (data channel) need, progress, bad; agent → runner: piece, end
+ *   handler's runner → decoder's runner  (output channel) need, end; the other way: piece, end
  */
 #ifndef FAIRLEAD_IPC_FRAMES_H
 #define FAIRLEAD_IPC_FRAMES_H
@@ -53,9 +54,10 @@ enum fl_frame_type {
 	/* runner → agent, on the data channel */
 	FL_FRAME_NEED = 96,    /* struct fl_ipc_need */
 	FL_FRAME_PROGRESS,     /* struct fl_ipc_progress */
-	/* agent → runner, on the data channel */
+	FL_FRAME_BAD,	       /* struct fl_ipc_bad: what the decoder made wrong */
+	/* agent → runner, on the data channel; decoder's → handler's runner, on the output channel */
 	FL_FRAME_PIECE = 112,  /* struct fl_ipc_piece */
-	FL_FRAME_END,	       /* struct fl_ipc_reply: no more will come, and why */
+	FL_FRAME_END,	       /* struct fl_ipc_reply: no more will come (output channel, either way), and why */
 };
 
 struct fl_ipc_empty {
@@ -222,6 +224,10 @@ struct fl_ipc_start {
 	bool zero_tail;
 	const char *user; /* account to become, when root */
 	bool require_sandbox;
+	bool decoder;	      /* stage: the content comes from a decoder, whose output channel is descriptor 1 */
+	uint64_t source_size; /* decode: signed; 0: no source */
+	uint64_t mem_max;     /* decode: bytes the plugin may allocate */
+	struct fl_bytes params; /* decode: of the format; handed to the plugin as they are */
 };
 
 struct fl_ipc_ready {
@@ -246,6 +252,7 @@ enum fl_ipc_object {
 	FL_OBJECT_INSTALLED_TREE = 0, /* first, count: pages of the tree object */
 	FL_OBJECT_TRANSPORT_TREE = 1, /* pages */
 	FL_OBJECT_TRANSPORT = 2,      /* chunks */
+	FL_OBJECT_OUTPUT = 3,	      /* chunks of the installed content; on the output channel only */
 };
 
 /* Answered by `count` pieces in order, or by end. At most 4 are outstanding. */
@@ -266,6 +273,12 @@ struct fl_ipc_progress {
 	uint64_t done_bytes;   /* of installed_size: right in the target now */
 	uint64_t total_bytes;
 	uint64_t kept_bytes;   /* found right before anything was fetched */
+};
+
+/* Chunks of the installed content that the decoder made wrong and that were not staged. */
+struct fl_ipc_bad {
+	uint64_t first;
+	uint64_t count;
 };
 
 #ifdef __cplusplus
