@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -71,8 +73,7 @@ static int above(int fd)
 	return fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_FD + 10);
 }
 
-enum fl_rc child_spawn(const struct child_start *start, int *control, pid_t *pid,
-		       struct fl_err *err)
+enum fl_rc child_spawn(const struct child_start *start, struct child *child, struct fl_err *err)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
@@ -87,12 +88,37 @@ enum fl_rc child_spawn(const struct child_start *start, int *control, pid_t *pid
 	if (fcntl(high, F_SETFL, 0) != 0)
 		return fl_fail(err, FL_E_IO, errno, "descriptor flags");
 	const struct child_start moved = {start->argv, high_inherit};
-	int rc = spawn(&moved, high, pid);
+	pid_t pid;
+	int rc = spawn(&moved, high, &pid);
 	if (rc != 0)
 		return fl_fail(err, fl_rc_from_errno(rc), rc, "start '%s'", start->argv[0]);
-	*control = ours;
+	child->pidfd = pidfd_open(pid, 0);
+	if (child->pidfd < 0) {
+		rc = errno;
+		(void)child_kill(pid);
+		return fl_fail(err, fl_rc_from_errno(rc), rc, "process descriptor");
+	}
+	child->pid = pid;
+	child->control = ours;
 	ours = -1;
 	return FL_OK;
+}
+
+/* An end of file proves nothing: an empty packet looks the same. A hang-up comes with the last copy of the other end. */
+static bool hung_up(int control)
+{
+	struct pollfd p = {control, 0, 0};
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+bool child_gone(struct child *child)
+{
+	int status;
+	if (child->pidfd >= 0 && child_reap(child->pid, 0, &status))
+		fl_close(&child->pidfd);
+	if (child->control >= 0 && hung_up(child->control))
+		fl_close(&child->control);
+	return child->pidfd < 0 && child->control < 0;
 }
 
 bool child_reap(pid_t pid, uint64_t deadline_ms, int *status)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Child processes: runners, and our own seal check. Each has a control socket; its end is the end of the child. */
+/* Child processes: runners, and our own seal check. Each has a control socket; its end is a part of the child's end. */
 #ifndef FAIRLEAD_HELPER_CHILDREN_H
 #define FAIRLEAD_HELPER_CHILDREN_H
 
@@ -17,27 +17,47 @@ enum child_kind {
 	CHILD_SEAL,
 };
 
+enum child_state {
+	CHILD_RUNS,
+	CHILD_ENDING,	  /* SIGTERM is sent */
+	CHILD_KILLED,	  /* SIGKILL is sent, or it is reaped and its channel is still open */
+	CHILD_UNKILLABLE, /* told; looked at for ever */
+};
+
+/* What it came to, told when nothing is left of it. */
+struct outcome {
+	char result[16];
+	char code[41];
+	char text[1025];
+};
+
 struct child {
 	enum child_kind kind;
+	enum child_state state;
 	pid_t pid;
-	int control;
-	int target; /* kept open, and with it the lock, until the child is reaped */
+	int pidfd;   /* -1: reaped */
+	int control; /* -1: all copies of the child's end are closed */
+	int target;  /* kept open, and with it the lock, until nothing is left of the child */
 	uint64_t silence_ms;  /* allowed */
-	uint64_t deadline_ms; /* by BOOTTIME */
+	uint64_t deadline_ms; /* by BOOTTIME; of the next sign of life, or of the state */
 	struct fl_digest job;
 	bool asked;	   /* an agent waits for the answer to a seal, … */
 	uint32_t reply_id; /* … with this id */
-	bool unkillable;
+	struct outcome outcome;
 };
+
+#define NO_CHILD ((struct child){.kind = CHILD_NONE, .pidfd = -1, .control = -1, .target = -1})
 
 struct child_start {
 	char *const *argv;
 	int inherit; /* stands at CONTROL_FD + 1 in the child; -1: none */
 };
 
-/* Starts argv with a new control socket at CONTROL_FD; *control and *pid are the caller's. */
-enum fl_rc child_spawn(const struct child_start *start, int *control, pid_t *pid,
-		       struct fl_err *err) FL_CHECKED;
+/* Starts argv with a new control socket at CONTROL_FD: pid, pidfd and control of *child are set. */
+enum fl_rc child_spawn(const struct child_start *start, struct child *child, struct fl_err *err)
+	FL_CHECKED;
+/* Reaps without waiting. True when nothing is left: reaped, and the control channel has ended. */
+bool child_gone(struct child *child);
 /* Waits at most deadline_ms; false when it has not ended. */
 bool child_reap(pid_t pid, uint64_t deadline_ms, int *status);
 /* SIGKILL, and reaped; false when that cannot be. */

@@ -61,7 +61,11 @@ struct helper {
 	size_t n_protections;
 	int listener, agent; /* sockets */
 	bool greeted;
-	struct fl_buf frame; /* for receiving */
+	struct request request;	/* received and not answered yet; its frame stands in `frame` */
+	bool pending;		/* there is one */
+	bool must_wait;		/* for the end of a child: it is carried out anew then */
+	bool child_ended;	/* since the last look */
+	struct fl_buf frame, child_frame; /* for receiving */
 	bool trial_ended;    /* the deadline has nothing left to do */
 	uint64_t expire_again_ms;  /* boot time of its next try, after one */
 	uint64_t recover_again_ms; /* boot time of the next try of what recovery could not do; 0: all done */
@@ -128,11 +132,21 @@ void send_agent(struct helper *h, enum fl_frame_type type, uint32_t id, const vo
 void send_reply(struct helper *h, uint32_t id, enum fl_rc rc, const struct fl_err *err, int fd);
 void send_phase(struct helper *h, int place, enum fl_phase phase, enum fl_rc code, const char *text);
 
-/* --- watch.c, seal.c: what children report --- */
+/* --- watch.c, end.c, seal.c: what children report, and their end --- */
 
 void on_child_frame(struct helper *h, struct child *child);
-void on_child_deadline(struct helper *h, struct child *child);
-/* Kills and reaps the child of a component, if any. FL_E_RUNNER_UNKILLABLE. */
+/* Its end, with class retry and this code. */
+void fault(struct helper *h, struct child *child, enum fl_rc rc, const char *text);
+void on_child_silence(struct helper *h, struct child *child);
+/* Begins the end; the result is told when nothing is left of the child. Does nothing when the end has begun. */
+void child_end(struct helper *h, struct child *child, const struct fl_ipc_result *result,
+	       uint64_t grace_ms);
+/* Looks how far the end of a child is; at its deadline, or when its descriptors show something. */
+void on_child_end(struct helper *h, struct child *child);
+/*
+ * FL_OK: the component has no child. Otherwise its end begins, and FL_E_BUSY with h->must_wait has the request carried out
+ * anew when it has ended: nothing may have been done yet that cannot be done twice. FL_E_RUNNER_UNKILLABLE.
+ */
 enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err) FL_CHECKED;
 enum fl_rc stop_children_of(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
 void seal_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc,

@@ -45,10 +45,10 @@ static void init(struct helper *h)
 	h->listener = -1;
 	h->agent = -1;
 	h->frame = FL_BUF(FL_FRAME_MAX);
+	h->child_frame = FL_BUF(FL_FRAME_MAX);
 	h->root_arena = FL_ARENA((size_t)2 << 20);
 	for (size_t i = 0; i < FL_ANCHOR_COMPONENTS; i++) {
-		h->children[i].control = -1;
-		h->children[i].target = -1;
+		h->children[i] = NO_CHILD;
 		h->locks[i] = -1;
 	}
 }

@@ -194,6 +194,8 @@ enum fl_rc on_present(struct helper *h, struct request *rq, struct fl_err *err)
 	if (rc == FL_OK)
 		rc = p.envs[0].type == FL_DOC_ROOT ? present_roots(h, &p, err)
 						   : present_job(h, rq, &p, err);
+	if (h->must_wait)
+		return rc;
 	struct fl_ipc_present_reply reply = {.code = fl_rc_name(rc), .known = p.known};
 	reply.text = rc == FL_OK ? NULL : err->msg;
 	if (rc == FL_OK && fl_anchor_find_job(&h->anchor, &p.job_digest) >= 0)

@@ -36,13 +36,12 @@ static enum fl_rc start_check(struct helper *h, const struct request *rq, const 
 	const struct child_start start = {argv, *target};
 	struct child *child = &h->children[component_index(&h->config, c)];
 	struct child new = {.kind = CHILD_SEAL,
-			    .control = -1,
 			    .silence_ms = SEAL_SILENCE_MS,
 			    .deadline_ms = fl_clock_boot_ms(h->clock) + SEAL_SILENCE_MS,
 			    .job = w->job_digest,
 			    .asked = true,
 			    .reply_id = rq->id};
-	enum fl_rc rc = child_spawn(&start, &new.control, &new.pid, err);
+	enum fl_rc rc = child_spawn(&start, &new, err);
 	if (rc != FL_OK)
 		return rc;
 	new.target = *target;
@@ -95,7 +94,7 @@ enum fl_rc on_seal(struct helper *h, struct request *rq, struct fl_err *err)
 	if (rc == FL_OK)
 		rc = seal(h, rq, &w, c, err);
 	work_free(&w);
-	rq->answered = rc == FL_OK; /* when the child is done */
+	rq->answered = rc == FL_OK; /* when nothing is left of the child */
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "seal '%s'", ask->component);
 }
 

@@ -21,7 +21,8 @@
 
 #define ACTIVATED_FD  3 /* sd_listen_fds(3) */
 #define REQUEST_MAX   ((size_t)4 << 20)
-#define FIRST_CHILD   2 /* in the poll set, after listener and agent */
+#define FIRST_CHILD   2 /* in the poll set, after listener and agent: channel and process of each */
+#define POLL_SIZE     (FIRST_CHILD + 2 * FL_ANCHOR_COMPONENTS)
 
 static const struct {
 	enum fl_frame_type type;
@@ -38,9 +39,18 @@ static const struct {
 
 /* --- sending --- */
 
+static void end_request(struct helper *h)
+{
+	for (size_t i = 0; i < h->request.n_fds; i++)
+		fl_close(&h->request.fds[i]);
+	h->request.n_fds = 0;
+	h->pending = false;
+}
+
 static void drop_agent(struct helper *h)
 {
 	fl_close(&h->agent);
+	end_request(h);
 	h->greeted = false;
 	for (size_t i = 0; i < h->config.n_components; i++)
 		h->children[i].asked = false; /* nobody waits for the answer any more */
@@ -106,31 +116,52 @@ static enum fl_rc run_request(struct helper *h, struct request *rq, struct fl_er
 							   &rq->arena, rq->body, err);
 	if (rc == FL_OK)
 		rc = run(h, rq, err);
-	if (rc != FL_E_PROTOCOL && !rq->answered)
+	if (rc != FL_E_PROTOCOL && !rq->answered && !h->must_wait)
 		send_reply(h, rq->id, rc, err, rq->reply_fd);
 	return rc == FL_E_PROTOCOL ? rc : FL_OK;
+}
+
+static void cut_off(struct helper *h, enum fl_rc rc, const struct fl_err *err)
+{
+	if (rc != FL_E_PEER_CLOSED)
+		fl_log_err(FL_LOG_WARNING, err, "agent cut off");
+	drop_agent(h);
+}
+
+/* Requests are carried out in their order: the next is read when this one is answered. */
+static void carry_out(struct helper *h)
+{
+	struct fl_err err = {0};
+	struct request *rq = &h->request;
+	rq->arena = FL_ARENA(REQUEST_MAX);
+	rq->reply_fd = -1;
+	rq->answered = false;
+	h->must_wait = false;
+	enum fl_rc rc = run_request(h, rq, &err);
+	fl_close(&rq->reply_fd);
+	fl_arena_free(&rq->arena);
+	if (h->must_wait)
+		return;
+	end_request(h);
+	if (rc != FL_OK)
+		cut_off(h, rc, &err);
 }
 
 static void on_agent_frame(struct helper *h)
 {
 	struct fl_err err = {0};
-	struct request rq = {.arena = FL_ARENA(REQUEST_MAX), .reply_fd = -1};
+	struct request rq = {0};
 	enum fl_rc rc = fl_frame_recv(h->agent, &h->frame, rq.fds, &rq.n_fds, &err);
 	if (rc == FL_E_BUSY)
 		return;
 	if (rc == FL_OK)
 		rc = fl_frame_peek(h->frame.data, h->frame.len, &rq.type, &rq.id, &err);
+	h->request = rq;
+	h->pending = rc == FL_OK;
 	if (rc == FL_OK)
-		rc = run_request(h, &rq, &err);
-	for (size_t i = 0; i < rq.n_fds; i++)
-		fl_close(&rq.fds[i]);
-	fl_close(&rq.reply_fd);
-	fl_arena_free(&rq.arena);
-	if (rc == FL_OK)
-		return;
-	if (rc != FL_E_PEER_CLOSED)
-		fl_log_err(FL_LOG_WARNING, &err, "agent cut off");
-	drop_agent(h);
+		carry_out(h);
+	else
+		cut_off(h, rc, &err);
 }
 
 /* Root, our own user, or the agent's account. */
@@ -229,7 +260,7 @@ static int next_timeout(const struct helper *h)
 	}
 	for (size_t i = 0; i < h->config.n_components; i++) {
 		const struct child *child = &h->children[i];
-		if (child->kind == CHILD_NONE || child->unkillable)
+		if (child->kind == CHILD_NONE || child->state == CHILD_UNKILLABLE)
 			continue;
 		const uint64_t until = until_ms(child->deadline_ms, now);
 		left = until < left ? until : left;
@@ -239,6 +270,16 @@ static int next_timeout(const struct helper *h)
 	return left > 60000 ? 60000 : (int)left + 1;
 }
 
+static void check_child(struct helper *h, struct child *child)
+{
+	if (child->kind == CHILD_NONE)
+		return;
+	if (child->state != CHILD_RUNS)
+		on_child_end(h, child);
+	else if (fl_clock_boot_ms(h->clock) >= child->deadline_ms)
+		on_child_silence(h, child);
+}
+
 static void check_deadlines(struct helper *h)
 {
 	const uint64_t now = fl_clock_boot_ms(h->clock);
@@ -246,31 +287,38 @@ static void check_deadlines(struct helper *h)
 		recover_again(h);
 	if (trial_counts(h) && trial_left_ms(h) == 0 && now >= h->expire_again_ms)
 		trial_expire(h);
-	for (size_t i = 0; i < h->config.n_components; i++) {
-		struct child *child = &h->children[i];
-		if (child->kind != CHILD_NONE && !child->unkillable && now >= child->deadline_ms)
-			on_child_deadline(h, child);
-	}
+	for (size_t i = 0; i < h->config.n_components; i++)
+		check_child(h, &h->children[i]);
+	if (h->pending && h->child_ended)
+		carry_out(h);
+	h->child_ended = false;
 }
 
+/* A child that is ending is not listened to: only its hang-up counts, and its process. */
 static void fill_poll_set(const struct helper *h, struct pollfd *set)
 {
 	set[0] = (struct pollfd){h->listener, POLLIN, 0};
-	set[1] = (struct pollfd){h->agent, POLLIN, 0};
-	for (size_t i = 0; i < h->config.n_components; i++)
-		set[FIRST_CHILD + i] = (struct pollfd){
-			h->children[i].kind == CHILD_NONE ? -1 : h->children[i].control, POLLIN, 0};
+	set[1] = (struct pollfd){h->agent, h->pending ? 0 : POLLIN, 0};
+	for (size_t i = 0; i < h->config.n_components; i++) {
+		const struct child *child = &h->children[i];
+		const bool runs = child->state == CHILD_RUNS;
+		set[FIRST_CHILD + 2 * i] = (struct pollfd){child->control, runs ? POLLIN : 0, 0};
+		set[FIRST_CHILD + 2 * i + 1] = (struct pollfd){runs ? -1 : child->pidfd, POLLIN, 0};
+	}
 }
 
+/* What ends is looked at with the deadlines. */
 static void serve(struct helper *h, const struct pollfd *set)
 {
-	/* A request may end a child or start another: its descriptor tells whether this is still the one polled. */
 	for (size_t i = 0; i < h->config.n_components; i++) {
-		if (set[FIRST_CHILD + i].revents != 0 &&
-		    h->children[i].control == set[FIRST_CHILD + i].fd)
-			on_child_frame(h, &h->children[i]);
+		struct child *child = &h->children[i];
+		if (set[FIRST_CHILD + 2 * i].revents != 0 && child->kind != CHILD_NONE &&
+		    child->state == CHILD_RUNS)
+			on_child_frame(h, child);
 	}
-	if (set[1].revents != 0 && h->agent == set[1].fd)
+	if (set[1].revents != 0 && h->pending)
+		cut_off(h, FL_E_PEER_CLOSED, NULL);
+	else if (set[1].revents != 0)
 		on_agent_frame(h);
 	if (set[0].revents != 0)
 		on_connection(h);
@@ -278,10 +326,10 @@ static void serve(struct helper *h, const struct pollfd *set)
 
 enum fl_rc server_run(struct helper *h, struct fl_err *err)
 {
-	struct pollfd set[FIRST_CHILD + FL_ANCHOR_COMPONENTS];
+	struct pollfd set[POLL_SIZE];
 	for (;;) {
 		fill_poll_set(h, set);
-		int n = poll(set, FIRST_CHILD + h->config.n_components,
+		int n = poll(set, FIRST_CHILD + 2 * h->config.n_components,
 			     fl_notify_alive(next_timeout(h)));
 		if (n < 0 && errno != EINTR)
 			return fl_fail(err, FL_E_IO, errno, "poll");

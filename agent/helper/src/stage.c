@@ -156,13 +156,13 @@ static enum fl_rc start_runner(struct helper *h, const struct work *w, struct pl
 	char *argv[] = {(char *)(uintptr_t)h->config.runner, NULL};
 	const struct child_start start = {argv, -1};
 	struct child *child = &h->children[component_index(&h->config, p->component)];
-	struct child new = {.kind = CHILD_STAGE, .control = -1, .target = -1, .job = w->job_digest};
+	struct child new = {.kind = CHILD_STAGE, .job = w->job_digest};
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return fl_fail(err, fl_rc_from_errno(errno), errno, "data channel");
 	FL_AUTO_FD ours = pair[0];
 	FL_AUTO_FD theirs = pair[1];
-	enum fl_rc rc = child_spawn(&start, &new.control, &new.pid, err);
+	enum fl_rc rc = child_spawn(&start, &new, err);
 	if (rc != FL_OK)
 		return rc;
 	new.silence_ms = READY_MS;
@@ -172,7 +172,7 @@ static enum fl_rc start_runner(struct helper *h, const struct work *w, struct pl
 	rc = send_start(h, w, p, child->control, theirs, err);
 	p->target = -1; /* the child's now */
 	if (rc != FL_OK) {
-		(void)!stop_child(h, component_index(&h->config, p->component), NULL);
+		fault(h, child, rc, "its start could not be sent");
 		return rc;
 	}
 	*agent = ours;
@@ -193,9 +193,10 @@ static enum fl_rc stage(struct helper *h, struct work *w, const struct fl_ipc_st
 		return rc;
 	const size_t index = component_index(&h->config, p.component);
 	rc = stop_child(h, index, err);
+	if (rc != FL_OK)
+		return rc;
 	release_lock(h, index);
-	if (rc == FL_OK)
-		rc = open_target(h, p.component, p.slot, O_RDWR, &p.target, err);
+	rc = open_target(h, p.component, p.slot, O_RDWR, &p.target, err);
 	if (rc == FL_OK)
 		rc = check_size(p.target, p.release->installed->size, err);
 	if (rc == FL_OK)

@@ -7,14 +7,23 @@
  *   mute         never ready                                   hang       ready, then silent
  *   crash        ready, then gone                              garbage    ready, then bytes that are no frame
  *   slow         ready, then keepalives for ever               refuse     result permanent, plugin_refused
+ *
+ * And in two processes, as the real one: the outer one holds nothing, the inner one keeps control channel and target
+ * for a while after its end was asked for, or after the outer one has died.
+ *
+ *   careful MS   SIGTERM is passed on; the inner one marks the target, ends MS later, and the outer one after it
+ *   careless MS  the outer one ends at once on SIGTERM, the inner one MS later
+ *   stubborn MS  silent, and only SIGKILL ends the outer one; the inner one ends MS later
  */
 #include <fairlead/base/file.h>
 #include <fairlead/ipc/codec.h>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CONTROL 3
@@ -54,6 +63,54 @@ static void end(const char *class, const char *code)
 	be_silent(); /* the helper must not wait for our end */
 }
 
+static volatile sig_atomic_t terminated;
+static volatile sig_atomic_t inner;
+
+static void on_term(int sig)
+{
+	(void)sig;
+	terminated = 1;
+	if (inner > 0)
+		(void)kill((pid_t)inner, SIGTERM);
+}
+
+/* Returns in the inner process, when its end has come. */
+static void split(const char *mode, int target)
+{
+	static const struct fl_ipc_empty empty = {false};
+	int alive[2];
+	if (pipe(alive) != 0)
+		_exit(1);
+	if (strncmp(mode, "careless", 8) != 0)
+		(void)signal(SIGTERM, on_term);
+	inner = (sig_atomic_t)fork();
+	if (inner > 0) {
+		(void)close(alive[0]);
+		(void)close(CONTROL);
+		(void)close(target);
+		while (waitpid((pid_t)inner, NULL, 0) < 0)
+			continue;
+		_exit(0);
+	}
+	(void)close(alive[1]);
+	struct pollfd outer = {alive[0], 0, 0};
+	const bool deaf = strncmp(mode, "stubborn", 8) == 0;
+	while ((deaf || !terminated) && poll(&outer, 1, 50) <= 0) {
+		if (!deaf)
+			send_frame(FL_FRAME_KEEPALIVE, &empty);
+	}
+	if (terminated)
+		(void)!pwrite(target, "end", 3, 0);
+}
+
+static void linger(const char *mode)
+{
+	const char *ms = strchr(mode, ' ');
+	for (long i = 0; i < strtol(ms, NULL, 10) / 10; i++)
+		usleep(10 * 1000);
+	_exit(0);
+}
+
 static void act(const char *mode, int target)
 {
 	static const struct fl_ipc_empty empty = {false};
@@ -67,6 +124,10 @@ static void act(const char *mode, int target)
 		(void)!write(CONTROL, "garbage", 7);
 	if (strcmp(mode, "crash") == 0)
 		_exit(0);
+	if (strncmp(mode, "care", 4) == 0 || strncmp(mode, "stub", 4) == 0) {
+		split(mode, target);
+		linger(mode);
+	}
 	while (strcmp(mode, "slow") == 0) {
 		send_frame(FL_FRAME_KEEPALIVE, &empty);
 		usleep(50 * 1000);

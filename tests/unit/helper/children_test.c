@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,9 +22,11 @@ static pid_t run(const char *script, int inherit, int *control)
 	snprintf(text, sizeof(text), "%s", script);
 	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, text, NULL};
 	const struct child_start start = {argv, inherit};
-	pid_t pid;
-	cr_assert_eq(child_spawn(&start, control, &pid, &err), FL_OK, "%s", err.msg);
-	return pid;
+	struct child child = NO_CHILD;
+	cr_assert_eq(child_spawn(&start, &child, &err), FL_OK, "%s", err.msg);
+	fl_close(&child.pidfd);
+	*control = child.control;
+	return child.pid;
 }
 
 static size_t receive(int control, char *out, size_t size)
@@ -66,19 +69,18 @@ Test(helper_children, a_child_has_its_descriptors_and_no_others)
 static int inherit_from(int at)
 {
 	char seen[64];
-	int control;
 	int status;
 	char script[] = "readlink /proc/self/fd/4 | tr -d '\\n' >&3";
 	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, script, NULL};
 	const struct child_start start = {argv, at};
-	pid_t pid;
+	struct child child = NO_CHILD;
 	int fd = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
-	if (dup2(fd, at) != at || child_spawn(&start, &control, &pid, NULL) != FL_OK)
+	if (dup2(fd, at) != at || child_spawn(&start, &child, NULL) != FL_OK)
 		return 1;
-	(void)fcntl(control, F_SETFL, 0);
-	ssize_t n = recv(control, seen, sizeof(seen) - 1, 0);
+	(void)fcntl(child.control, F_SETFL, 0);
+	ssize_t n = recv(child.control, seen, sizeof(seen) - 1, 0);
 	seen[n < 0 ? 0 : n] = '\0';
-	return !child_reap(pid, 5000, &status) || strcmp(seen, "/etc/hostname") != 0;
+	return !child_reap(child.pid, 5000, &status) || strcmp(seen, "/etc/hostname") != 0;
 }
 
 Test(helper_children, low_numbers_of_the_parent_do_no_harm)
@@ -130,9 +132,51 @@ Test(helper_children, what_cannot_be_started_is_told)
 {
 	char *argv[] = {(char[]){"/nowhere/at/all"}, NULL};
 	const struct child_start start = {argv, -1};
-	int control = -7;
-	pid_t pid = -7;
-	cr_assert_eq(child_spawn(&start, &control, &pid, &err), FL_E_NOT_FOUND);
-	cr_assert_eq(control, -7);
+	struct child child = NO_CHILD;
+	cr_assert_eq(child_spawn(&start, &child, &err), FL_E_NOT_FOUND);
+	cr_assert_eq(child.control, -1);
+	cr_assert_eq(child.pidfd, -1);
 	cr_assert_not_null(strstr(err.msg, "/nowhere/at/all"));
+}
+
+/* One that leaves something behind, and one that pretends to be gone. */
+static struct child start_child(const char *script)
+{
+	char text[256];
+	struct child child = NO_CHILD;
+	snprintf(text, sizeof(text), "%s", script);
+	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, text, NULL};
+	const struct child_start start = {argv, -1};
+	cr_assert_eq(child_spawn(&start, &child, &err), FL_OK, "%s", err.msg);
+	return child;
+}
+
+Test(helper_children, a_child_is_gone_when_it_is_reaped_and_its_channel_has_ended)
+{
+	struct child child = start_child("sleep 1 & exit 0");
+	usleep(300 * 1000);
+	cr_assert_not(child_gone(&child), "somebody holds its channel");
+	cr_assert_eq(child.pidfd, -1, "reaped all the same");
+	usleep(1000 * 1000);
+	cr_assert(child_gone(&child));
+	cr_assert_eq(child.control, -1);
+	child = start_child("exec 3>&-; sleep 1");
+	usleep(300 * 1000);
+	cr_assert_not(child_gone(&child), "it runs without its channel");
+	cr_assert_eq(child.control, -1);
+	usleep(1000 * 1000);
+	cr_assert(child_gone(&child));
+}
+
+Test(helper_children, an_empty_packet_is_no_end)
+{
+	struct child child = start_child("exec /usr/bin/python3 -c 'import os, socket, time\n"
+					 "socket.socket(fileno=3).send(b\"\")\ntime.sleep(1)'");
+	struct pollfd p = {child.control, POLLIN, 0};
+	cr_assert_eq(poll(&p, 1, 5000), 1);
+	cr_assert_not(child_gone(&child));
+	cr_assert_geq(child.control, 0);
+	cr_assert(child_kill(child.pid));
+	fl_close(&child.control);
+	fl_close(&child.pidfd);
 }
