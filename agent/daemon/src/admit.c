@@ -136,9 +136,11 @@ static void on_presented(struct fl_helper_call *call, enum fl_rc rc, const struc
 		fl_job_enter_err(run, first ? FL_JOB_REJECTED : FL_JOB_FAILED, err);
 }
 
-void fl_job_present(struct fl_job_run *run)
+typedef void presented(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+		       struct fl_helper_answer *answer);
+
+static enum fl_rc send_documents(struct fl_job_run *run, presented *done, struct fl_err *err)
 {
-	struct fl_err err = {0};
 	struct fl_ipc_signature job_sigs[FL_SIGS_MAX], release_sigs[FL_SIGS_MAX];
 	struct fl_ipc_document docs[2];
 	const struct fl_bytes payloads[2] = {run->job_env.payload, run->release_env.payload};
@@ -147,11 +149,39 @@ void fl_job_present(struct fl_job_run *run)
 		fl_helper_document(&run->release_env, release_sigs, &docs[1]);
 	const size_t n = run->has_release ? 2 : 1;
 	const struct fl_ipc_documents body = {.documents = {docs, n}};
-	fl_helper_call_init(&run->call, on_presented, run);
-	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_PRESENT, &body, payloads,
-				       n, &err);
-	if (rc != FL_OK)
+	fl_helper_call_init(&run->call, done, run);
+	return fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_PRESENT, &body, payloads, n, err);
+}
+
+void fl_job_present(struct fl_job_run *run)
+{
+	struct fl_err err = {0};
+	if (send_documents(run, on_presented, &err) != FL_OK)
 		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_present_again);
+}
+
+static void on_shown_again(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
+			   struct fl_helper_answer *answer)
+{
+	(void)answer;
+	struct fl_job_run *run = call->ctx;
+	if (rc == FL_E_PEER_CLOSED)
+		return; /* parked; recovery goes on */
+	if (rc == FL_OK)
+		fl_job_start_step(run);
+	else
+		fl_job_enter_err(run, FL_JOB_FAILED, err);
+}
+
+bool fl_job_show_again(struct fl_job_run *run, enum fl_rc rc)
+{
+	struct fl_err err = {0};
+	if ((rc != FL_E_NOT_FOUND && rc != FL_E_CORRUPT) || run->shown_again)
+		return false;
+	run->shown_again = true;
+	fl_log(FL_LOG_WARNING, "job %s: the helper lost its documents; they are presented again", run->row.job_id);
+	const enum fl_rc sent = send_documents(run, on_shown_again, &err);
+	return sent == FL_OK || sent == FL_E_PEER_CLOSED; /* the latter: parked a moment later */
 }
 
 void fl_step_received(struct fl_job_run *run)

@@ -28,6 +28,8 @@ static void log_to_ring(void *ctx, enum fl_log_level level, const char *line)
 void fl_agent_on_facts(struct fl_agent *agent)
 {
 	struct fl_err err = {0};
+	for (const struct fl_job_run *run = agent->jobs.first; run != NULL; run = run->next)
+		(void)fl_helper_complete(&agent->helper, &run->row.job, &run->row.release);
 	if (fl_trust_take_facts(&agent->trust, fl_helper_facts(&agent->helper), &err) != FL_OK)
 		fl_log_err(FL_LOG_ERROR, &err, "facts of the helper");
 }

@@ -288,6 +288,30 @@ const struct fl_ipc_hello_reply *fl_helper_facts(const struct fl_helper *helper)
 	return helper->up ? &helper->facts : NULL;
 }
 
+static bool is_half_of(const struct fl_digest *half, const struct fl_digest *whole)
+{
+	static const uint8_t none[FL_DIGEST_SIZE / 2];
+	return memcmp(half->b + sizeof(none), none, sizeof(none)) == 0 &&
+	       memcmp(half->b, whole->b, FL_DIGEST_SIZE - sizeof(none)) == 0;
+}
+
+bool fl_helper_complete(struct fl_helper *helper, const struct fl_digest *job,
+			const struct fl_digest *release)
+{
+	bool found = false;
+	for (size_t i = 0; i < helper->facts.open_jobs.n; i++) {
+		struct fl_ipc_open_job *open =
+			(struct fl_ipc_open_job *)(uintptr_t)&helper->facts.open_jobs.items[i];
+		const bool half = is_half_of(&open->job, job);
+		if (half)
+			open->job = *job;
+		if (release != NULL && fl_digest_equal(&open->job, job) && is_half_of(&open->release, release))
+			open->release = *release;
+		found = found || half;
+	}
+	return found;
+}
+
 void fl_helper_document(const struct fl_envelope *env, struct fl_ipc_signature *sigs,
 			struct fl_ipc_document *ret)
 {

@@ -66,6 +66,13 @@ void fl_helper_done(struct fl_helper *helper);
 const struct fl_ipc_hello_reply *fl_helper_facts(const struct fl_helper *helper);
 
 /*
+ * Of a document that it lost the helper tells the first half of the digest, which its anchor has: an open job's is made
+ * whole. release: may be NULL. True: it was such a one.
+ */
+bool fl_helper_complete(struct fl_helper *helper, const struct fl_digest *job,
+			const struct fl_digest *release);
+
+/*
  * Sends a request; call: kept until done. docs: its documents (payloads go as sealed memfds), n_docs ≤ 8. When this fails, done is not
  * called. FL_E_PEER_CLOSED when not connected.
  */

@@ -180,7 +180,7 @@ static enum fl_rc fill_row(struct fl_job_run *run, const struct fl_digest *diges
 static enum fl_rc check_job(struct fl_jobs *jobs, const char *text, struct fl_digest *digest,
 			    struct fl_err *err)
 {
-	const struct fl_agent *agent = jobs->agent;
+	struct fl_agent *agent = jobs->agent;
 	struct fl_arena arena = FL_ARENA(DOCUMENT_MEMORY_MAX);
 	struct fl_envelope env;
 	struct fl_job job;
@@ -188,6 +188,8 @@ static enum fl_rc check_job(struct fl_jobs *jobs, const char *text, struct fl_di
 	enum fl_rc rc = fl_envelope_parse(text, strlen(text), FL_DOC_JOB, &arena, &env, err);
 	if (rc == FL_OK)
 		rc = fl_envelope_digest(&env, digest, err);
+	if (rc == FL_OK && fl_helper_complete(&agent->helper, digest, NULL))
+		fl_agent_on_facts(agent);
 	if (rc == FL_OK && fl_jobs_find(jobs, digest) == NULL)
 		rc = fl_verify_job(&agent->trust.state, &env, agent->time_known ? fl_agent_now_s(agent) : 0,
 				   &arena, &job, &verdict, err);

@@ -38,6 +38,7 @@ struct fl_job_run {
 	struct fl_job job;
 	struct fl_release release;
 	bool has_release;
+	bool shown_again;  /* the documents, to a helper that lost them; no second time for a step */
 	bool opened;	   /* the helper lists it as open; without that nothing is staged */
 	bool parked;	   /* the helper is away: nothing is started */
 	bool saving;
@@ -114,6 +115,11 @@ enum fl_rc fl_job_verify(struct fl_job_run *run, struct fl_err *err) FL_CHECKED;
 void fl_step_received(struct fl_job_run *run);
 /* Shows the documents to the helper, which opens the job; then the step goes on. */
 void fl_job_present(struct fl_job_run *run);
+/*
+ * After FL_E_NOT_FOUND or FL_E_CORRUPT to a step: the helper, whose copies are lost, gets the documents once more, and then
+ * the step starts again. False: nothing of it, the failure stands.
+ */
+bool fl_job_show_again(struct fl_job_run *run, enum fl_rc rc) FL_CHECKED;
 void fl_step_verified(struct fl_job_run *run);
 /* gate.c */
 void fl_step_waiting_to_download(struct fl_job_run *run);

@@ -19,6 +19,8 @@ static void on_step_again(uv_timer_t *timer)
 static void seal_failed(struct fl_job_run *run, enum fl_rc rc, const struct fl_err *err)
 {
 	struct fl_store_component *c = &run->row.components[run->step_index];
+	if (fl_job_show_again(run, rc))
+		return;
 	const bool rotten = rc == FL_E_SEAL_MISMATCH || rc == FL_E_IO;
 	if (rotten && ++run->seal_tries < SEAL_TRIES) {
 		c->state = FL_JOB_STAGING;
@@ -43,6 +45,7 @@ static void on_sealed(struct fl_helper_call *call, enum fl_rc rc, const struct f
 		seal_failed(run, rc, err);
 		return;
 	}
+	run->shown_again = false;
 	run->step_index++;
 	fl_step_sealing(run);
 }

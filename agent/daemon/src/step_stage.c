@@ -31,6 +31,8 @@ static void stage_failed(struct fl_job_run *run, enum fl_rc rc, const char *resu
 {
 	struct fl_store_component *c = &run->row.components[run->step_index];
 	struct fl_err why = *err;
+	if (fl_job_show_again(run, rc))
+		return;
 	if (is_plugin_fault(rc) && ++c->tries >= PLUGIN_TRIES) {
 		fl_job_enter_err(run, FL_JOB_FAILED, &why);
 		return;
@@ -56,6 +58,7 @@ static void on_stage_done(struct fl_stage *stage, enum fl_rc rc, const char *res
 	}
 	c->state = FL_JOB_STAGED;
 	c->tries = 0; /* the budget is for failures in a row */
+	run->shown_again = false;
 	run->backoff = 0;
 	fl_step_staging(run);
 }
