@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,104 +10,91 @@
 
 #define CHECKS_MAX	  32
 #define CHECK_DEADLINE_MS (UINT64_C(60) * 1000)
+#define LINE_MAX_BYTES	  120
 
 struct fl_checks_run {
-	struct fl_checks *owner; /* NULL once cancelled */
+	struct fl_checks *owner;
 	uv_loop_t *loop;
-	uv_timer_t timer;
-	uv_process_t process;
-	bool process_open;
-	int handles; /* that have yet to close */
+	uv_timer_t turn; /* done is never called inside start */
+	struct fl_program program;
 	size_t n, at;
 	char paths[CHECKS_MAX][PATH_MAX];
-	struct fl_err err;
 };
 
 static void next_check(struct fl_checks_run *run);
 
 static void on_closed(uv_handle_t *handle)
 {
-	struct fl_checks_run *run = handle->data;
-	if (--run->handles == 0)
-		free(run);
+	free(handle->data);
 }
 
-static void let_go(struct fl_checks_run *run)
-{
-	if (run->process_open)
-		uv_close((uv_handle_t *)&run->process, on_closed);
-	uv_close((uv_handle_t *)&run->timer, on_closed);
-}
-
-static void finish(struct fl_checks_run *run, enum fl_rc rc)
+static void finish(struct fl_checks_run *run, enum fl_rc rc, const struct fl_err *err)
 {
 	struct fl_checks *checks = run->owner;
-	struct fl_err err = run->err;
-	let_go(run);
 	checks->run = NULL;
-	checks->done(checks, rc, &err);
+	uv_close((uv_handle_t *)&run->turn, on_closed);
+	checks->done(checks, rc, err);
 }
 
-static void on_process_closed(uv_handle_t *handle)
+/* The last line that holds anything, without what would garble a log. */
+static void last_line(const struct fl_buf *output, char line[LINE_MAX_BYTES])
 {
-	struct fl_checks_run *run = handle->data;
-	run->process_open = false;
-	run->handles--;
-	run->at++;
-	if (run->owner != NULL)
+	const char *text = fl_buf_str(output);
+	size_t end = strlen(text);
+	while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == ' '))
+		end--;
+	size_t begin = end;
+	while (begin > 0 && text[begin - 1] != '\n')
+		begin--;
+	size_t len = end - begin < LINE_MAX_BYTES - 1 ? end - begin : LINE_MAX_BYTES - 1;
+	for (size_t i = 0; i < len; i++)
+		line[i] = text[begin + i] >= ' ' && text[begin + i] <= '~' ? text[begin + i] : '?';
+	line[len] = '\0';
+}
+
+static void on_check_ended(struct fl_program *program, enum fl_rc rc, const struct fl_err *err,
+			   const struct fl_buf *output)
+{
+	struct fl_checks_run *run = program->ctx;
+	char line[LINE_MAX_BYTES];
+	struct fl_err why = {0};
+	if (rc == FL_OK) {
+		run->at++;
 		next_check(run);
-	else
-		let_go(run);
-}
-
-static void on_check_exit(uv_process_t *process, int64_t status, int signal_number)
-{
-	struct fl_checks_run *run = process->data;
-	uv_timer_stop(&run->timer);
-	if (run->owner == NULL) { /* cancelled: it has been reaped now */
-		let_go(run);
 		return;
 	}
-	if (status == 0 && signal_number == 0) {
-		uv_close((uv_handle_t *)process, on_process_closed);
-		return;
-	}
-	const char *name = strrchr(run->paths[run->at], '/') + 1;
-	(void)fl_fail(&run->err, FL_E_CHECK_FAILED, 0, signal_number == 0 ? "check '%s': exit status %d"
-									  : "check '%s': signal %d",
-		      name, signal_number == 0 ? (int)status : signal_number);
-	finish(run, FL_E_CHECK_FAILED);
-}
-
-static void on_overdue(uv_timer_t *timer)
-{
-	struct fl_checks_run *run = timer->data;
-	uv_process_kill(&run->process, SIGKILL); /* on_check_exit says so */
+	last_line(output, line);
+	rc = fl_fail(&why, FL_E_CHECK_FAILED, 0, "check %s%s%s", err->msg,
+		     line[0] == '\0' ? "" : ": ", line);
+	finish(run, rc, &why);
 }
 
 static void on_nothing_left(uv_timer_t *timer)
 {
-	finish(timer->data, FL_OK);
+	static const struct fl_err none = {0};
+	finish(timer->data, FL_OK, &none);
+}
+
+static void on_cannot_start(uv_timer_t *timer)
+{
+	struct fl_checks_run *run = timer->data;
+	struct fl_err err = {0};
+	enum fl_rc rc = fl_fail(&err, FL_E_CHECK_FAILED, 0, "check '%s' cannot be started",
+				strrchr(run->paths[run->at], '/') + 1);
+	finish(run, rc, &err);
 }
 
 static void next_check(struct fl_checks_run *run)
 {
+	struct fl_err err;
 	if (run->at == run->n) {
-		uv_timer_start(&run->timer, on_nothing_left, 0, 0);
+		uv_timer_start(&run->turn, on_nothing_left, 0, 0);
 		return;
 	}
-	char *args[] = {run->paths[run->at], NULL};
-	const uv_process_options_t options = {.exit_cb = on_check_exit, .file = args[0], .args = args};
-	const int status = uv_spawn(run->loop, &run->process, &options);
-	run->process.data = run;
-	run->process_open = true;
-	run->handles++;
-	if (status != 0) {
-		(void)fl_fail(&run->err, FL_E_CHECK_FAILED, -status, "start check '%s'", args[0]);
-		finish(run, FL_E_CHECK_FAILED);
-		return;
-	}
-	uv_timer_start(&run->timer, on_overdue, CHECK_DEADLINE_MS, 0);
+	char *argv[] = {run->paths[run->at], NULL};
+	if (fl_program_start(&run->program, run->loop, argv, CHECK_DEADLINE_MS, on_check_ended, run,
+			     &err) != FL_OK)
+		uv_timer_start(&run->turn, on_cannot_start, 0, 0);
 }
 
 static int by_name(const void *a, const void *b)
@@ -140,9 +126,8 @@ enum fl_rc fl_checks_start(struct fl_checks *checks, uv_loop_t *loop, const char
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "health checks");
 	run->owner = checks;
 	run->loop = loop;
-	FL_BUG_ON(uv_timer_init(loop, &run->timer) != 0);
-	run->timer.data = run;
-	run->handles = 1;
+	FL_BUG_ON(uv_timer_init(loop, &run->turn) != 0);
+	run->turn.data = run;
 	*checks = (struct fl_checks){run, done, ctx};
 	if (dir != NULL)
 		list(run, dir);
@@ -155,10 +140,7 @@ void fl_checks_cancel(struct fl_checks *checks)
 	struct fl_checks_run *run = checks->run;
 	if (run == NULL)
 		return;
-	run->owner = NULL;
 	checks->run = NULL;
-	if (!run->process_open)
-		let_go(run);
-	else if (uv_is_active((uv_handle_t *)&run->process))
-		uv_process_kill(&run->process, SIGKILL); /* the rest follows from its end */
+	fl_program_cancel(&run->program);
+	uv_close((uv_handle_t *)&run->turn, on_closed);
 }

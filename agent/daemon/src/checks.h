@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The user's health checks: every executable in [check] dir must exit 0, one after the other, each within its deadline. */
+/* The user's health checks: every executable in [check] dir must exit 0, one after the other, each
+ * within its deadline. */
 #ifndef FAIRLEAD_DAEMON_CHECKS_H
 #define FAIRLEAD_DAEMON_CHECKS_H
 
-#include <fairlead/base/err.h>
-
-#include <uv.h>
+#include "program.h"
 
 struct fl_checks;
 struct fl_checks_run;
@@ -18,7 +17,10 @@ struct fl_checks {
 	void *ctx;
 };
 
-/* dir may be NULL: then done comes in the next turn of the loop. FL_E_CHECK_FAILED names the check. */
+/*
+ * dir may be NULL: then done comes in the next turn of the loop. FL_E_CHECK_FAILED names the check
+ * and ends with the last line it wrote to standard output.
+ */
 enum fl_rc fl_checks_start(struct fl_checks *checks, uv_loop_t *loop, const char *dir,
 			   fl_checks_done *done, void *ctx, struct fl_err *err) FL_CHECKED;
 /* Idempotent; a running check is killed, done is not called. */
