@@ -44,7 +44,7 @@ static enum fl_rc check_component(struct helper *h, const struct fl_anchor_compo
 static enum fl_rc make_plan(struct helper *h, int place, struct switch_plan *p, struct fl_err *err)
 {
 	struct boot_view view;
-	enum fl_rc rc = boot_observe(&h->config, &view, err);
+	enum fl_rc rc = look(h, &view, err);
 	for (size_t i = 0; i < h->anchor.n_components && rc == FL_OK; i++) {
 		const struct fl_anchor_component *known = &h->anchor.components[i];
 		if (known->held && known->job == place)
@@ -94,7 +94,7 @@ static enum fl_rc activate(struct helper *h, struct work *w, struct fl_err *err)
 	if (rc == FL_OK && !p.again)
 		rc = enter_trial(h, w, err);
 	if (rc == FL_OK)
-		rc = boot_run(&h->config, "trial", p.slot->name, err);
+		rc = switch_boot(h, "trial", p.slot->name, err);
 	if (rc == FL_OK)
 		release_locks(h, w->place);
 	return rc;

@@ -157,7 +157,7 @@ enum fl_rc on_close(struct helper *h, struct request *rq, struct fl_err *err)
 		rc = fl_fail(err, FL_E_PHASE, 0, "phase %s, and the target runs",
 			     fl_phase_name(t.phase));
 	if (rc == FL_OK && t.phase == FL_PHASE_ROLLING_BACK)
-		rc = boot_run(&h->config, "fallback", NULL, err);
+		rc = switch_boot(h, "fallback", NULL, err);
 	if (rc == FL_OK)
 		rc = close_job(h, place, err);
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "close");

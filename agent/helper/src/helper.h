@@ -66,6 +66,8 @@ struct helper {
 	bool must_wait;		/* for the end of a child: it is carried out anew then */
 	bool child_ended;	/* since the last look */
 	struct fl_buf frame, child_frame; /* for receiving */
+	struct boot_view view; /* as observed last */
+	bool seen;	       /* in this turn of the loop, and nothing was switched since */
 	bool trial_ended;    /* the deadline has nothing left to do */
 	uint64_t expire_again_ms;  /* boot time of its next try, after one */
 	uint64_t recover_again_ms; /* boot time of the next try of what recovery could not do; 0: all done */
@@ -163,6 +165,11 @@ enum fl_rc find_target(struct helper *h, const struct component *c, const struct
 void release_lock(struct helper *h, size_t component);
 
 /* --- trial.c --- */
+
+/* What the machine shows: fairlead-boot is asked once in a turn of the loop, and again after every switch. */
+enum fl_rc look(struct helper *h, struct boot_view *ret, struct fl_err *err) FL_CHECKED;
+enum fl_rc switch_boot(struct helper *h, const char *verb, const char *slot, struct fl_err *err)
+	FL_CHECKED;
 
 /* The trial as the machine shows it. */
 struct trial {

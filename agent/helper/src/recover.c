@@ -93,9 +93,9 @@ static enum fl_rc recover_decided(struct helper *h, struct trial *t, struct fl_e
 		return trial_finish(h, t->place, err);
 	if (t->slot == NULL)
 		return fl_fail(err, FL_E_CONFIG, 0, "the configuration has lost the target");
-	enum fl_rc rc = boot_run(&h->config, "fallback", NULL, err);
+	enum fl_rc rc = switch_boot(h, "fallback", NULL, err);
 	if (rc == FL_OK)
-		rc = boot_run(&h->config, "trial", t->slot->name, err);
+		rc = switch_boot(h, "trial", t->slot->name, err);
 	return rc == FL_OK ? trial_restart(h, t->place, err) : rc;
 }
 
@@ -129,12 +129,12 @@ static enum fl_rc end_orphan_trial(struct helper *h, struct fl_err *err)
 	int place;
 	if (trial_is_running(h, &place))
 		return FL_OK;
-	enum fl_rc rc = boot_observe(&h->config, &view, err);
+	enum fl_rc rc = look(h, &view, err);
 	if (rc != FL_OK || strcmp(view.running, view.trial) != 0 || view.running[0] == '\0' ||
 	    strcmp(view.running, view.good) == 0)
 		return rc;
 	fl_log(FL_LOG_ERROR, "slot '%s' is on trial, and no job is open: falling back", view.running);
-	rc = boot_run(&h->config, "fallback", NULL, err);
+	rc = switch_boot(h, "fallback", NULL, err);
 	return rc == FL_OK ? host_request_restart(&h->config, err) : rc;
 }
 

@@ -186,7 +186,7 @@ enum fl_rc on_observe(struct helper *h, struct request *rq, struct fl_err *err)
 	struct fl_ipc_slot slots[SLOTS_MAX];
 	if (c == NULL)
 		return fl_fail(err, FL_E_NOT_FOUND, 0, "no component '%s'", ask->component);
-	enum fl_rc rc = boot_observe(&h->config, &view, err);
+	enum fl_rc rc = look(h, &view, err);
 	if (rc != FL_OK)
 		return rc;
 	const bool known = host_image_info(&h->config, &rq->arena, &info, &why) == FL_OK;

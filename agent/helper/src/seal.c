@@ -75,7 +75,7 @@ static enum fl_rc seal(struct helper *h, struct request *rq, struct work *w,
 	if (rc == FL_OK)
 		rc = stop_child(h, component_index(&h->config, c), err);
 	if (rc == FL_OK)
-		rc = boot_observe(&h->config, &view, err);
+		rc = look(h, &view, err);
 	if (rc == FL_OK)
 		rc = find_target(h, c, &view, &slot, err);
 	if (rc != FL_OK)

@@ -333,6 +333,7 @@ enum fl_rc server_run(struct helper *h, struct fl_err *err)
 			     fl_notify_alive(next_timeout(h)));
 		if (n < 0 && errno != EINTR)
 			return fl_fail(err, FL_E_IO, errno, "poll");
+		h->seen = false;
 		if (n > 0)
 			serve(h, set);
 		check_deadlines(h);

@@ -99,7 +99,7 @@ static enum fl_rc make_plan(struct helper *h, struct work *w, const struct fl_ip
 		return fl_fail(err, FL_E_PLUGIN_MISSING, 0, "'%s.so'", p->component->handler);
 	enum fl_rc rc = check_phase(h, w, p->component, err);
 	if (rc == FL_OK)
-		rc = boot_observe(&h->config, &view, err);
+		rc = look(h, &view, err);
 	return rc == FL_OK ? choose_slot(h, p->component, &view, &p->slot, err) : rc;
 }
 
@@ -202,7 +202,7 @@ static enum fl_rc stage(struct helper *h, struct work *w, const struct fl_ipc_st
 	if (rc == FL_OK)
 		rc = enter_staging(h, w, &p, err);
 	if (rc == FL_OK)
-		rc = boot_run(&h->config, "withdraw", p.slot->name, err);
+		rc = switch_boot(h, "withdraw", p.slot->name, err);
 	if (rc == FL_OK)
 		rc = start_runner(h, w, &p, agent, err);
 	fl_close(&p.target);

@@ -8,6 +8,21 @@
 
 #define EXPIRE_RETRY_MS 10000
 
+enum fl_rc look(struct helper *h, struct boot_view *ret, struct fl_err *err)
+{
+	enum fl_rc rc = h->seen ? FL_OK : boot_observe(&h->config, &h->view, err);
+	h->seen = rc == FL_OK;
+	if (rc == FL_OK)
+		*ret = h->view;
+	return rc;
+}
+
+enum fl_rc switch_boot(struct helper *h, const char *verb, const char *slot, struct fl_err *err)
+{
+	h->seen = false;
+	return boot_run(&h->config, verb, slot, err);
+}
+
 /* A component of the job that is switched; NULL: none. */
 static const struct fl_anchor_component *switched(const struct fl_anchor *a, int place)
 {
@@ -29,7 +44,7 @@ enum fl_rc trial_look_at(struct helper *h, int place, struct trial *ret, struct 
 {
 	struct trial t = {.place = -1, .phase = fl_anchor_job_phase(&h->anchor, place)};
 	const struct fl_anchor_component *known = switched(&h->anchor, place);
-	enum fl_rc rc = known == NULL ? FL_OK : boot_observe(&h->config, &t.view, err);
+	enum fl_rc rc = known == NULL ? FL_OK : look(h, &t.view, err);
 	if (rc != FL_OK)
 		return rc;
 	if (known != NULL) {
@@ -101,7 +116,7 @@ enum fl_rc trial_roll_back(struct helper *h, int place, struct trial *t, struct 
 	enum fl_rc rc = enter_rolling_back(h, place, err);
 	if (rc != FL_OK)
 		return rc;
-	rc = boot_run(&h->config, "fallback", NULL, err);
+	rc = switch_boot(h, "fallback", NULL, err);
 	if (rc != FL_OK && t->runs)
 		fl_log_err(FL_LOG_ERROR, err, "fallback");
 	/* The trial's tries are used up: a restart leads back whatever fallback said. */
@@ -184,7 +199,7 @@ static enum fl_rc withdraw_others(struct helper *h, const struct component *c,
 	enum fl_rc rc = FL_OK;
 	for (size_t i = 0; i < c->n_slots && rc == FL_OK; i++) {
 		if (strcmp(c->slots[i].name, t->view.running) != 0)
-			rc = boot_run(&h->config, "withdraw", c->slots[i].name, err);
+			rc = switch_boot(h, "withdraw", c->slots[i].name, err);
 	}
 	return rc;
 }
@@ -235,7 +250,7 @@ enum fl_rc trial_finish(struct helper *h, int place, struct fl_err *err)
 	if (rc == FL_OK && !t.runs)
 		rc = fl_fail(err, FL_E_BOOT_SWITCH, 0, "decided, but the target does not run");
 	if (rc == FL_OK)
-		rc = boot_run(&h->config, "good", NULL, err);
+		rc = switch_boot(h, "good", NULL, err);
 	if (rc == FL_OK)
 		rc = commit_components(h, place, whole ? &w : NULL, &t, err);
 	if (rc == FL_OK)

@@ -151,7 +151,7 @@ bool trust_good_image(struct helper *h, struct fl_arena *arena, struct fl_image_
 {
 	struct fl_err err;
 	struct boot_view view;
-	return boot_observe(&h->config, &view, &err) == FL_OK &&
+	return look(h, &view, &err) == FL_OK &&
 	       strcmp(view.running, view.good) == 0 &&
 	       host_image_info(&h->config, arena, ret, &err) == FL_OK;
 }

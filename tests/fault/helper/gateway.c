@@ -190,6 +190,29 @@ void gw_break_verb(struct gateway *g, const char *verb)
 	write_config(g, "boot-wrapper");
 }
 
+void gw_count_boot(struct gateway *g)
+{
+	char text[256];
+	int len = snprintf(text, sizeof(text), "#!/bin/sh\necho \"$3\" >> %s/verbs\nexec " FL_BOOT " \"$@\"\n",
+			   g->dir);
+	gw_write(g, "boot-wrapper", text, (size_t)len);
+	cr_assert_eq(chmod(gw_path(g, "boot-wrapper"), 0755), 0);
+	write_config(g, "boot-wrapper");
+}
+
+const char *gw_verbs(struct gateway *g)
+{
+	static char verbs[256];
+	struct fl_buf text = FL_BUF(sizeof(verbs) - 1);
+	(void)!fl_file_read(gw_path(g, "verbs"), &text, NULL);
+	snprintf(verbs, sizeof(verbs), "%s", fl_buf_str(&text));
+	for (char *end = strchr(verbs, '\n'); end != NULL; end = strchr(end, '\n'))
+		*end = ' ';
+	fl_buf_free(&text);
+	(void)unlink(gw_path(g, "verbs"));
+	return verbs;
+}
+
 void gw_add_component(struct gateway *g)
 {
 	static const char app[] = "[component.app]\nhandler = rootfs\n"

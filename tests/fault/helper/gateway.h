@@ -52,6 +52,9 @@ void gw_add_component(struct gateway *g);
 void gw_break_verb(struct gateway *g, const char *verb);
 /* fairlead-boot is killed at its n-th change of a file, the `call`-th time it is run from now on. */
 void gw_break_boot(struct gateway *g, unsigned call, unsigned n);
+/* From the next start on, what fairlead-boot is run for is noted; the verbs since the last call, each with a space behind it. */
+void gw_count_boot(struct gateway *g);
+const char *gw_verbs(struct gateway *g);
 /* kill -9 */
 void gw_kill(struct gateway *g);
 void gw_connect(struct gateway *g);

@@ -298,6 +298,37 @@ Test(helper_lifecycle, fleet_or_gateway_asks_for_the_fleet_as_long_as_nothing_pr
 	cr_assert_eq(gw_commit(&g, &u.docs[0].digest, &heartbeat), FL_OK, "%s", g.text);
 }
 
+/* fairlead-boot is asked once for a request and once for a recovery, and not at all where nothing depends on it. */
+Test(helper_lifecycle, boot_is_observed_once)
+{
+	const struct fl_digest *job = &u.docs[0].digest;
+	gw_count_boot(&g);
+	gw_start(&g, u.runner);
+	cr_assert_str_eq(gw_verbs(&g), "observe ", "a start without an open job looks for an orphaned trial");
+	gw_heal(&g);
+	cr_assert_str_eq(gw_verbs(&g), "observe ");
+	cr_assert_eq(gw_present(&g, u.docs, 2), FL_OK);
+	cr_assert_str_eq(gw_verbs(&g), "observe ");
+	cr_assert_eq(gw_stage(&g, job), FL_OK);
+	cr_assert_str_eq(gw_verbs(&g), "observe withdraw ");
+	cr_assert_eq(gw_staged(&g, 10000), FL_OK);
+	cr_assert_eq(gw_target(&g, FL_FRAME_SEAL, job), FL_OK);
+	cr_assert_str_eq(gw_verbs(&g), "observe ");
+	cr_assert_eq(gw_job(&g, FL_FRAME_ACTIVATE, job), FL_OK);
+	cr_assert_str_eq(gw_verbs(&g), "observe trial ");
+	cr_assert_eq(gw_job(&g, FL_FRAME_RESTART, job), FL_OK);
+	cr_assert_str_eq(gw_verbs(&g), "observe ");
+	cr_assert_eq(gw_boot_only(&g, false), 'b');
+	gw_set_image_info(&g, "2.0", 2, 1);
+	gw_start(&g, u.runner);
+	cr_assert_str_eq(gw_verbs(&g), "observe ", "recovery");
+	cr_assert_eq(gw_hello(&g), FL_OK);
+	cr_assert_str_eq(gw_verbs(&g), "");
+	const struct paper_doc heartbeat = gw_fresh_heartbeat(&g);
+	cr_assert_eq(gw_commit(&g, job, &heartbeat), FL_OK, "%s", g.text);
+	cr_assert_str_eq(gw_verbs(&g), "observe good ");
+}
+
 /* --- two components --- */
 
 static void stage_both(const struct fl_digest *job)
