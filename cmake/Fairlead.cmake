@@ -9,6 +9,7 @@ option(FL_WERROR "Treat warnings as errors" OFF)
 option(FL_COVERAGE "Instrument for gcov" OFF)
 option(FL_FUZZ "Build the libFuzzer targets" OFF)
 option(FL_TIDY "Run clang-tidy while compiling" OFF)
+option(FL_TESTS "Build the tests" ON)
 set(FL_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them")
 
 add_library(fl_flags INTERFACE)
@@ -91,6 +92,7 @@ function(fl_plugin name)
   target_link_libraries(plugin_${name} PRIVATE ${A_LIBS})
   set_target_properties(plugin_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins)
+  set_property(GLOBAL APPEND PROPERTY FL_PLUGINS ${name}) # for packaging/
 endfunction()
 
 # fl_test(NAME SOURCES ... DEPS ... LIBS ...): a Criterion binary in build/<preset>/tests, found by script/test
