@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent beside a helper that forgets, and what its children get from it."""
+import os
 import time
+from pathlib import Path
 
 from harness import eventually, read
 
@@ -63,3 +65,36 @@ def test_documents_lost_again_end_the_job(fleet, stoppable, published):
     shown = fleet.wait_job(job, "failed")
     assert shown["reason"] == "not_found", shown
     assert gateway.slot == "a"
+
+
+def inherited(pid):
+    """{descriptor: what it is} of those that the process's children would get, but for the standard ones."""
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        flags = [line.split()[1] for line in read(f"/proc/{pid}/fdinfo/{name}").splitlines() if line.startswith("flags:")]
+        if int(name) > 2 and flags and not int(flags[0], 8) & os.O_CLOEXEC:
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    return found
+
+
+def test_no_descriptor_of_the_agent_is_for_its_children(fleet, hostile, new_gateway, published):
+    gateway = new_gateway(via=hostile)
+    gateway.wait_connected()
+    hostile.hold(1)
+    job = fleet.deploy(published(2), gateway)
+    hostile.wait_held()
+    assert inherited(gateway.pid("agent")) == {}
+    hostile.release()
+    fleet.wait_job(job, "committed")
+    assert inherited(gateway.pid("agent")) == {}
+
+
+def test_a_health_check_has_the_standard_descriptors_only(fleet, new_gateway, published):
+    gateway = new_gateway(conf="\n[check]\ndir = etc/checks\n")
+    checks, told = gateway.folder / "etc/checks", gateway.folder / "told"
+    checks.mkdir(exist_ok=True)
+    (checks / "fds").write_text(f"#!/bin/sh\nls /proc/self/fd > '{told}'\n")
+    (checks / "fds").chmod(0o755)
+    gateway.wait_connected()
+    fleet.wait_job(fleet.deploy(published(2), gateway), "committed")
+    assert sorted(map(int, told.read_text().split())) == [0, 1, 2, 3]  # 3: the folder that is listed

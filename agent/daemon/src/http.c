@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define CONNECT_TIMEOUT_MS 15000L
 #define STALL_TIMEOUT_S	   30L
@@ -97,12 +99,21 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *user)
 	return uv_timer_start(&http->timer, on_timer, timeout_ms == 0 ? 1 : (uint64_t)timeout_ms, 0);
 }
 
+/* Without this the next program that is started would get it. */
+static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	(void)user;
+	(void)purpose;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 enum fl_rc fl_http_init(struct fl_http *http, uv_loop_t *loop, struct fl_err *err)
 {
 	http->loop = loop;
 	http->multi = curl_multi_init();
 	if (http->multi == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "libcurl");
+	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* it has opened a pair of sockets to wake itself */
 	FL_BUG_ON(uv_timer_init(loop, &http->timer) != 0);
 	http->timer.data = http;
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
@@ -218,6 +229,7 @@ static void set_options(struct fl_http *http, struct fl_http_request *r)
 	CURL *e = r->easy;
 	curl_easy_setopt(e, CURLOPT_URL, r->url);
 	curl_easy_setopt(e, CURLOPT_PRIVATE, r);
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_curl_data);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_error);

@@ -4,6 +4,7 @@
 #include <fairlead/base/log.h>
 #include <fairlead/trust/pki.h>
 
+#include <fcntl.h>
 #include <libwebsockets.h>
 #include <stdio.h>
 #include <string.h>
@@ -251,6 +252,8 @@ static void connect_now(struct fl_link *link)
 	/* When this fails at once, the callback has said so already. */
 	if (lws_client_connect_via_info(&info) == NULL && link->state == FL_LINK_CONNECTING)
 		on_lost(link, "connection failed");
+	if (link->wsi != NULL)
+		(void)fcntl(lws_get_socket_fd(link->wsi), F_SETFD, FD_CLOEXEC); /* libwebsockets doesn't */
 }
 
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
