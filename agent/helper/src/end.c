@@ -53,13 +53,12 @@ static void ended(struct helper *h, struct child *child)
 {
 	struct child was = *child;
 	const size_t index = (size_t)(child - h->children);
-	if (was.kind == CHILD_SEAL && was.state != CHILD_UNKILLABLE) { /* its lock outlives it */
-		h->locks[index] = child->target;
-		child->target = -1;
-	}
+	if (was.kind == CHILD_SEAL && was.state != CHILD_UNKILLABLE) /* its lock outlives it */
+		h->locks[index] = was.target;
+	else
+		fl_close(&child->target);
 	if (was.state != CHILD_UNKILLABLE)
 		tell(h, child, &was.outcome);
-	fl_close(&child->target);
 	*child = NO_CHILD;
 	h->child_ended = true;
 }

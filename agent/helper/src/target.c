@@ -6,9 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool same_place(const struct stat *a, const struct stat *b)
 {
@@ -32,29 +36,64 @@ static bool is_running(struct helper *h, const struct component *c, const struct
 	return S_ISBLK(st->st_mode) && stat("/", &other) == 0 && other.st_dev == st->st_rdev;
 }
 
+/* Only below /dev a link is followed, as udev makes them by label and UUID: root alone writes there. */
+static enum fl_rc find_path(const struct slot *slot, char path[PATH_MAX], struct stat *st,
+			    struct fl_err *err)
+{
+	const bool device = strncmp(slot->path, "/dev/", 5) == 0;
+	if (device ? realpath(slot->path, path) == NULL
+		   : snprintf(path, PATH_MAX, "%s", slot->path) >= PATH_MAX)
+		return fl_fail(err, FL_E_SLOT_MISSING, errno, "slot '%s'", slot->path);
+	if (lstat(path, st) != 0)
+		return fl_fail(err, FL_E_SLOT_MISSING, errno, "slot '%s'", slot->path);
+	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
+		return fl_fail(err, FL_E_SLOT_MISSING, 0, "slot '%s' is no file and no block device",
+			       slot->path);
+	return FL_OK;
+}
+
+/* O_EXCL keeps mounts and our like away, not a write: nobody but root may be able to. Without root the seal is advisory anyway. */
+static enum fl_rc check_writers(const struct slot *slot, const struct stat *st, struct fl_err *err)
+{
+	if (geteuid() != 0 || !S_ISBLK(st->st_mode) ||
+	    (st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0))
+		return FL_OK;
+	return fl_fail(err, FL_E_CONFIG, 0, "others than root may write to '%s': mode %04o, owner %u",
+		       slot->path, (unsigned)st->st_mode & 07777u, (unsigned)st->st_uid);
+}
+
+/* Files by flock; a block device by O_EXCL, and its flock only keeps udev from looking into it meanwhile. */
+static enum fl_rc lock(int fd, const struct slot *slot, const struct stat *st, struct fl_err *err)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 || S_ISBLK(st->st_mode))
+		return FL_OK;
+	return fl_fail(err, FL_E_SLOT_BUSY, 0, "slot '%s' is locked by another program", slot->path);
+}
+
 enum fl_rc open_target(struct helper *h, const struct component *c, const struct slot *slot,
 		       int flags, int *ret, struct fl_err *err)
 {
+	char path[PATH_MAX];
 	struct stat st;
 	struct stat opened;
-	if (lstat(slot->path, &st) != 0)
-		return fl_fail(err, FL_E_SLOT_MISSING, errno, "slot '%s'", slot->path);
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return fl_fail(err, FL_E_SLOT_MISSING, 0, "slot '%s' is no file and no block device",
-			       slot->path);
+	enum fl_rc rc = find_path(slot, path, &st, err);
+	if (rc != FL_OK)
+		return rc;
 	if (is_running(h, c, slot, &st))
 		return fl_fail(err, FL_E_SLOT_RUNNING, 0, "slot '%s'", slot->name);
-	FL_AUTO_FD fd = open(slot->path, flags | O_NOFOLLOW | O_CLOEXEC |
-						 (S_ISBLK(st.st_mode) ? O_EXCL : 0));
+	FL_AUTO_FD fd =
+		open(path, flags | O_NOFOLLOW | O_CLOEXEC | (S_ISBLK(st.st_mode) ? O_EXCL : 0));
 	if (fd < 0 && errno == EBUSY)
 		return fl_fail(err, FL_E_SLOT_BUSY, 0, "slot '%s'", slot->path);
 	if (fd < 0 || fstat(fd, &opened) != 0)
 		return fl_fail(err, fl_rc_from_errno(errno), errno, "slot '%s'", slot->path);
 	if (!same_place(&st, &opened))
 		return fl_fail(err, FL_E_SLOT_BUSY, 0, "slot '%s' was exchanged", slot->path);
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		return fl_fail(err, FL_E_SLOT_BUSY, 0, "slot '%s' is locked by another program",
-			       slot->path);
+	rc = check_writers(slot, &opened, err);
+	if (rc == FL_OK)
+		rc = lock(fd, slot, &opened, err);
+	if (rc != FL_OK)
+		return rc;
 	*ret = fd;
 	fd = -1;
 	return FL_OK;
