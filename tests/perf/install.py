@@ -11,6 +11,7 @@ import argparse
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -170,6 +171,9 @@ def idle(folder, fleet, images, table):
     client = folder / "lws_client"
     run("cc", "-O2", "-o", client, Path(__file__).with_name("lws_client.c"), "-lwebsockets")
     with Gateway(folder / "idle", fleet, "idle", images[1]) as gateway:
+        gateway.wait_connected()
+        enrolled = gateway.kill_program("agent", signal.SIGTERM)  # every start but the first is one without enrolment
+        eventually(lambda: gateway.pid("agent") not in (None, enrolled), "a new agent")
         gateway.wait_connected()
         time.sleep(IDLE_S)
         agent, helper = private(gateway.pid("agent")), private(gateway.pid("helper"))

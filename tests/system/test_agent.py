@@ -98,3 +98,11 @@ def test_a_health_check_has_the_standard_descriptors_only(fleet, new_gateway, pu
     gateway.wait_connected()
     fleet.wait_job(fleet.deploy(published(2), gateway), "committed")
     assert sorted(map(int, told.read_text().split())) == [0, 1, 2, 3]  # 3: the folder that is listed
+
+
+def test_an_idle_agent_has_not_loaded_what_downloads_need(fleet, gateway, published):
+    pid = gateway.kill_program("agent", 15)  # the one that was enrolled has
+    eventually(lambda: gateway.pid("agent") not in (None, pid), "a new agent")
+    gateway.wait_connected()
+    assert "libcurl" not in read(f"/proc/{gateway.pid('agent')}/maps")
+    fleet.wait_job(fleet.deploy(published(2), gateway), "committed")

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
+#include "curl_library.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,20 +22,22 @@ struct watch {
 	curl_socket_t fd;
 };
 
+static const struct fl_curl *curl; /* NULL before the first request */
+
 static void finish(struct fl_http_request *r, CURLcode result);
 
 static void reap_finished(struct fl_http *http)
 {
 	int left = 0;
 	for (;;) {
-		CURLMsg *msg = curl_multi_info_read(http->multi, &left);
+		CURLMsg *msg = curl->multi_info_read(http->multi, &left);
 		if (msg == NULL)
 			return;
 		if (msg->msg != CURLMSG_DONE)
 			continue;
 		struct fl_http_request *r = NULL;
 		CURLcode result = msg->data.result;
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r);
+		curl->easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r);
 		finish(r, result);
 	}
 }
@@ -46,7 +50,7 @@ static void on_watch(uv_poll_t *poll, int status, int events)
 	flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
 	flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
 	int running = 0;
-	curl_multi_socket_action(http->multi, w->fd, flags, &running);
+	curl->multi_socket_action(http->multi, w->fd, flags, &running);
 	reap_finished(http);
 }
 
@@ -61,7 +65,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
 	struct fl_http *http = user;
 	struct watch *w = socket_user;
 	if (what == CURL_POLL_REMOVE) {
-		curl_multi_assign(http->multi, fd, NULL);
+		curl->multi_assign(http->multi, fd, NULL);
 		if (w != NULL)
 			uv_close((uv_handle_t *)&w->poll, on_watch_closed);
 		return 0;
@@ -75,7 +79,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
 		w->http = http;
 		w->fd = fd;
 		w->poll.data = w;
-		curl_multi_assign(http->multi, fd, w);
+		curl->multi_assign(http->multi, fd, w);
 	}
 	int events = (what & CURL_POLL_IN) != 0 ? UV_READABLE : 0;
 	events |= (what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0;
@@ -86,7 +90,7 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct fl_http *http = timer->data;
 	int running = 0;
-	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	curl->multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	reap_finished(http);
 }
 
@@ -107,29 +111,43 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-enum fl_rc fl_http_init(struct fl_http *http, uv_loop_t *loop, struct fl_err *err)
+static enum fl_rc open_library(struct fl_http *http, struct fl_err *err)
 {
-	http->loop = loop;
-	http->multi = curl_multi_init();
+	if (http->multi != NULL)
+		return FL_OK;
+	enum fl_rc rc = fl_curl_load(&curl, err);
+	if (rc != FL_OK)
+		return rc;
+	http->multi = curl->multi_init();
 	if (http->multi == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "libcurl");
 	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* it has opened a pair of sockets to wake itself */
-	FL_BUG_ON(uv_timer_init(loop, &http->timer) != 0);
+	curl->multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+	curl->multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+	curl->multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+	curl->multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+	return FL_OK;
+}
+
+enum fl_rc fl_http_init(struct fl_http *http, uv_loop_t *loop, struct fl_err *err)
+{
+	const int status = uv_timer_init(loop, &http->timer);
+	if (status != 0)
+		return fl_fail(err, FL_E_NO_MEMORY, -status, "timer");
+	http->loop = loop;
 	http->timer.data = http;
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
 	return FL_OK;
 }
 
 void fl_http_done(struct fl_http *http)
 {
-	if (http->multi == NULL)
+	if (http->loop == NULL)
 		return;
-	curl_multi_cleanup(http->multi);
-	http->multi = NULL;
+	if (http->multi != NULL)
+		curl->multi_cleanup(http->multi);
 	uv_close((uv_handle_t *)&http->timer, NULL);
+	http->multi = NULL;
+	http->loop = NULL;
 }
 
 /* Is the answer the one that was asked for? Looked at once, before the first byte is handed on. */
@@ -137,8 +155,8 @@ static bool answer_fits(struct fl_http_request *r)
 {
 	long status = 0;
 	curl_off_t length = -1;
-	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(r->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	curl->easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl->easy_getinfo(r->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	if (!r->ranged)
 		return true;
 	const uint64_t want = r->last - r->first + 1;
@@ -147,7 +165,7 @@ static bool answer_fits(struct fl_http_request *r)
 	snprintf(expect, sizeof(expect), "bytes %llu-%llu/", (unsigned long long)r->first,
 		 (unsigned long long)r->last);
 	return status == 206 && length >= 0 && (uint64_t)length == want &&
-	       curl_easy_header(r->easy, "Content-Range", 0, CURLH_HEADER, -1, &range) == CURLHE_OK &&
+	       curl->easy_header(r->easy, "Content-Range", 0, CURLH_HEADER, -1, &range) == CURLHE_OK &&
 	       strncasecmp(range->value, expect, strlen(expect)) == 0;
 }
 
@@ -198,9 +216,9 @@ static void release(struct fl_http_request *r)
 {
 	if (r->easy == NULL)
 		return;
-	curl_multi_remove_handle(r->http->multi, r->easy);
-	curl_easy_cleanup(r->easy);
-	curl_slist_free_all(r->headers);
+	curl->multi_remove_handle(r->http->multi, r->easy);
+	curl->easy_cleanup(r->easy);
+	curl->slist_free_all(r->headers);
 	r->easy = NULL;
 	r->headers = NULL;
 	r->running = false;
@@ -211,7 +229,7 @@ static void finish(struct fl_http_request *r, CURLcode result)
 	struct fl_err err = {0};
 	long status = 0;
 	enum fl_rc rc = FL_OK;
-	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl->easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (r->cancelled)
 		rc = fl_fail(&err, FL_E_CANCELLED, 0, "ended by the receiver");
 	else if (r->wrong_answer || (result == CURLE_OK && r->ranged && status != 206))
@@ -219,7 +237,7 @@ static void finish(struct fl_http_request *r, CURLcode result)
 			     "HTTP %ld for bytes %s", status, r->range);
 	else if (result != CURLE_OK)
 		rc = fl_fail(&err, code_of(result), 0, "%s",
-			     r->curl_error[0] != '\0' ? r->curl_error : curl_easy_strerror(result));
+			     r->curl_error[0] != '\0' ? r->curl_error : curl->easy_strerror(result));
 	release(r);
 	r->on_done(r, status, rc, &err);
 }
@@ -227,58 +245,61 @@ static void finish(struct fl_http_request *r, CURLcode result)
 static void set_options(struct fl_http *http, struct fl_http_request *r)
 {
 	CURL *e = r->easy;
-	curl_easy_setopt(e, CURLOPT_URL, r->url);
-	curl_easy_setopt(e, CURLOPT_PRIVATE, r);
-	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_curl_data);
-	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
-	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_error);
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https");
-	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_S);
-	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
-	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)FL_HTTP_RUN_MAX);
-	curl_easy_setopt(e, CURLOPT_CAINFO, http->ca_path);
-	curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl->easy_setopt(e, CURLOPT_URL, r->url);
+	curl->easy_setopt(e, CURLOPT_PRIVATE, r);
+	curl->easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl->easy_setopt(e, CURLOPT_WRITEFUNCTION, on_curl_data);
+	curl->easy_setopt(e, CURLOPT_WRITEDATA, r);
+	curl->easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_error);
+	curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https");
+	curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	curl->easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl->easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl->easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	curl->easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_S);
+	curl->easy_setopt(e, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
+	curl->easy_setopt(e, CURLOPT_BUFFERSIZE, (long)FL_HTTP_RUN_MAX);
+	curl->easy_setopt(e, CURLOPT_CAINFO, http->ca_path);
+	curl->easy_setopt(e, CURLOPT_CAPATH, NULL);
+	curl->easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (r->with_certificate) {
-		curl_easy_setopt(e, CURLOPT_SSLCERT, http->cert_path);
-		curl_easy_setopt(e, CURLOPT_SSLKEY, http->key_path);
+		curl->easy_setopt(e, CURLOPT_SSLCERT, http->cert_path);
+		curl->easy_setopt(e, CURLOPT_SSLKEY, http->key_path);
 	}
 	if (r->ranged) {
 		snprintf(r->range, sizeof(r->range), "%llu-%llu", (unsigned long long)r->first,
 			 (unsigned long long)r->last);
-		curl_easy_setopt(e, CURLOPT_RANGE, r->range);
+		curl->easy_setopt(e, CURLOPT_RANGE, r->range);
 	} else {
-		curl_easy_setopt(e, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
+		curl->easy_setopt(e, CURLOPT_TIMEOUT, ANSWER_TIMEOUT_S);
 	}
 	if (r->post_json != NULL) {
-		r->headers = curl_slist_append(NULL, "Content-Type: application/json");
-		curl_easy_setopt(e, CURLOPT_HTTPHEADER, r->headers);
-		curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->post_json);
+		r->headers = curl->slist_append(NULL, "Content-Type: application/json");
+		curl->easy_setopt(e, CURLOPT_HTTPHEADER, r->headers);
+		curl->easy_setopt(e, CURLOPT_POSTFIELDS, r->post_json);
 	}
 }
 
 enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct fl_err *err)
 {
+	enum fl_rc rc = open_library(http, err);
+	if (rc != FL_OK)
+		return rc;
 	r->http = http;
 	r->checked = r->wrong_answer = r->cancelled = false;
 	r->curl_error[0] = '\0';
 	r->range[0] = '\0';
 	r->headers = NULL;
-	r->easy = curl_easy_init();
+	r->easy = curl->easy_init();
 	if (r->easy == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "libcurl");
 	set_options(http, r);
-	CURLMcode mc = curl_multi_add_handle(http->multi, r->easy);
+	CURLMcode mc = curl->multi_add_handle(http->multi, r->easy);
 	if (mc != CURLM_OK) {
-		curl_easy_cleanup(r->easy);
-		curl_slist_free_all(r->headers);
+		curl->easy_cleanup(r->easy);
+		curl->slist_free_all(r->headers);
 		r->easy = NULL;
-		return fl_fail(err, FL_E_NETWORK, 0, "libcurl: %s", curl_multi_strerror(mc));
+		return fl_fail(err, FL_E_NETWORK, 0, "libcurl: %s", curl->multi_strerror(mc));
 	}
 	r->running = true;
 	return FL_OK;
@@ -288,7 +309,7 @@ void fl_http_resume(struct fl_http_request *r)
 {
 	if (!r->running)
 		return;
-	(void)curl_easy_pause(r->easy, CURLPAUSE_CONT); /* fails where there is no connection yet: nothing to resume */
+	(void)curl->easy_pause(r->easy, CURLPAUSE_CONT); /* fails where there is no connection yet: nothing to resume */
 	if (r->running && r->cancelled) /* on_data gave up within: nothing else would end it before the stall limit */
 		finish(r, CURLE_WRITE_ERROR);
 }

@@ -14,7 +14,7 @@
 
 struct fl_http {
 	uv_loop_t *loop;
-	CURLM *multi;
+	CURLM *multi; /* NULL before the first request */
 	uv_timer_t timer;
 	const char *ca_path, *cert_path, *key_path; /* kept */
 };
