@@ -94,10 +94,10 @@ static const char *device_id(const void *element)
 static enum fl_rc add_device(struct fl_tools_table *table, const void *element, struct fl_err *err)
 {
 	const struct fl_tools_device *d = element;
-	char runs[160], seen[FL_TOOLS_TEXT];
+	char runs[160], seen[FL_WORDS_MAX];
 	running_text(d, runs, sizeof(runs));
 	const char *cells[] = {d->device_id, link_of(d), d->product, runs,
-			       fl_tools_time(d->last_seen, fl_tools_now(), seen)};
+			       fl_words_time(d->last_seen, fl_words_now(), seen)};
 	return fl_tools_table_row(table, cells, err);
 }
 
@@ -118,7 +118,7 @@ enum fl_rc fl_tools_device_list(struct fl_tools_call *call, struct fl_err *err)
 static void print_line(FILE *out, const char *title, const char *text)
 {
 	(void)fprintf(out, "%-12s", title);
-	fl_tools_print_clean(out, text == NULL || text[0] == '\0' ? "-" : text);
+	fl_words_print_clean(out, text == NULL || text[0] == '\0' ? "-" : text);
 	(void)fputc('\n', out);
 }
 
@@ -126,12 +126,12 @@ static enum fl_rc print_events(FILE *out, const struct fl_tools_device *device, 
 {
 	static const char *const heading[] = {"EVENT", "CODE", "TEXT", "TIME"};
 	struct fl_tools_table table = FL_TOOLS_TABLE(4);
-	uint64_t now = fl_tools_now();
+	uint64_t now = fl_words_now();
 	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
 	for (size_t i = 0; rc == FL_OK && i < device->events.n; i++) {
 		const struct fl_tools_event *e = &device->events.items[i];
-		char when[FL_TOOLS_TEXT];
-		const char *cells[] = {e->kind, e->code, e->text, fl_tools_time(e->utc, now, when)};
+		char when[FL_WORDS_MAX];
+		const char *cells[] = {e->kind, e->code, e->text, fl_words_time(e->utc, now, when)};
 		rc = fl_tools_table_row(&table, cells, err);
 	}
 	if (rc == FL_OK)
@@ -148,10 +148,10 @@ static enum fl_rc print_components(FILE *out, const struct fl_tools_device *devi
 	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
 	for (size_t i = 0; rc == FL_OK && i < device->components.n; i++) {
 		const struct fl_tools_running *c = &device->components.items[i];
-		char seq[FL_TOOLS_TEXT], security[FL_TOOLS_TEXT];
+		char seq[FL_WORDS_MAX], security[FL_WORDS_MAX];
 		const char *cells[] = {c->name, c->version, c->slot,
-				       fl_tools_number(c->release_seq, seq),
-				       fl_tools_number(c->security_version, security)};
+				       fl_words_number(c->release_seq, seq),
+				       fl_words_number(c->security_version, security)};
 		rc = fl_tools_table_row(&table, cells, err);
 	}
 	if (rc == FL_OK)
@@ -165,13 +165,13 @@ static enum fl_rc print_device(const struct fl_tools_call *call, const void *ans
 {
 	const struct fl_tools_device *d = answer;
 	FILE *out = call->out;
-	char text[FL_TOOLS_TEXT];
+	char text[FL_WORDS_MAX];
 	print_line(out, "device", d->device_id);
 	print_line(out, "link", link_of(d));
-	print_line(out, "last seen", fl_tools_time(d->last_seen, fl_tools_now(), text));
+	print_line(out, "last seen", fl_words_time(d->last_seen, fl_words_now(), text));
 	print_line(out, "product", d->product);
 	print_line(out, "class", d->class_id);
-	print_line(out, "hardware", d->class_id == NULL ? NULL : fl_tools_number(d->hw_rev, text));
+	print_line(out, "hardware", d->class_id == NULL ? NULL : fl_words_number(d->hw_rev, text));
 	print_line(out, "identity", d->identity);
 	print_line(out, "agent", d->agent_version);
 	print_line(out, "last error", d->last_error);

@@ -19,17 +19,17 @@ static void add(char *line, size_t size, const char *before, const char *text)
 
 static void add_progress(char *line, size_t size, const struct fl_tools_progress_answer *p)
 {
-	char text[4 * FL_TOOLS_TEXT], done[FL_TOOLS_TEXT], total[FL_TOOLS_TEXT],
-		rate[FL_TOOLS_TEXT];
+	char text[4 * FL_WORDS_MAX], done[FL_WORDS_MAX], total[FL_WORDS_MAX],
+		rate[FL_WORDS_MAX];
 	if (p->total_bytes == 0)
 		return;
 	uint64_t done_bytes = p->done_bytes < p->total_bytes ? p->done_bytes : p->total_bytes;
 	(void)snprintf(text, sizeof(text), "%3.0f %%  %s of %s",
 		       100.0 * (double)done_bytes / (double)p->total_bytes,
-		       fl_tools_size(done_bytes, done), fl_tools_size(p->total_bytes, total));
+		       fl_words_size(done_bytes, done), fl_words_size(p->total_bytes, total));
 	add(line, size, "  ", text);
 	if (p->rate_bytes_s > 0) {
-		add(line, size, "  ", fl_tools_size(p->rate_bytes_s, rate));
+		add(line, size, "  ", fl_words_size(p->rate_bytes_s, rate));
 		add(line, size, "", "/s");
 	}
 	add(line, size, "  ", p->component);
@@ -37,7 +37,7 @@ static void add_progress(char *line, size_t size, const struct fl_tools_progress
 
 void fl_tools_job_line(const struct fl_tools_job *job, uint64_t now_s, char out[FL_TOOLS_JOB_LINE])
 {
-	char until[FL_TOOLS_TEXT];
+	char until[FL_WORDS_MAX];
 	enum fl_job_state state;
 	bool final = fl_job_state_from_name(job->state, &state) && fl_job_state_final(state);
 	(void)snprintf(out, FL_TOOLS_JOB_LINE, "%s", job->state);
@@ -49,7 +49,7 @@ void fl_tools_job_line(const struct fl_tools_job *job, uint64_t now_s, char out[
 	if (final)
 		return;
 	if (job->until > 0)
-		add(out, FL_TOOLS_JOB_LINE, "  until ", fl_tools_time(job->until, now_s, until));
+		add(out, FL_TOOLS_JOB_LINE, "  until ", fl_words_time(job->until, now_s, until));
 	add(out, FL_TOOLS_JOB_LINE, "  waits for ", job->next);
 }
 
@@ -59,14 +59,14 @@ static const char *const jobs_heading[] = {"JOB",   "DEVICE", "INTENT", "VERSION
 static enum fl_rc add_job(struct fl_tools_table *table, const void *element, struct fl_err *err)
 {
 	const struct fl_tools_job *j = element;
-	char updated[FL_TOOLS_TEXT];
+	char updated[FL_WORDS_MAX];
 	const char *cells[] = {j->job_id,
 			       j->device_id,
 			       j->intent,
 			       j->version,
 			       j->state,
 			       j->reason,
-			       fl_tools_time(j->updated, fl_tools_now(), updated)};
+			       fl_words_time(j->updated, fl_words_now(), updated)};
 	return fl_tools_table_row(table, cells, err);
 }
 
@@ -130,7 +130,7 @@ enum fl_rc fl_tools_jobs_list(struct fl_tools_call *call, struct fl_err *err)
 static void print_line(FILE *out, const char *title, const char *text)
 {
 	(void)fprintf(out, "%-12s", title);
-	fl_tools_print_clean(out, text == NULL || text[0] == '\0' ? "-" : text);
+	fl_words_print_clean(out, text == NULL || text[0] == '\0' ? "-" : text);
 	(void)fputc('\n', out);
 }
 
@@ -138,13 +138,13 @@ static enum fl_rc print_history(FILE *out, const struct fl_tools_job *job, struc
 {
 	static const char *const heading[] = {"TIME", "STATE", "REASON", "TEXT"};
 	struct fl_tools_table table = FL_TOOLS_TABLE(4);
-	uint64_t now = fl_tools_now();
+	uint64_t now = fl_words_now();
 	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
 	for (size_t i = 0; rc == FL_OK && i < job->history.n; i++) {
 		const struct fl_tools_step *s = &job->history.items[i];
-		char when[FL_TOOLS_TEXT];
+		char when[FL_WORDS_MAX];
 		const char *cells[] = {
-			fl_tools_time(s->received > 0 ? s->received : s->utc, now, when), s->state,
+			fl_words_time(s->received > 0 ? s->received : s->utc, now, when), s->state,
 			s->reason, s->text};
 		rc = fl_tools_table_row(&table, cells, err);
 	}
@@ -161,17 +161,17 @@ static enum fl_rc print_job(const struct fl_tools_call *call, const void *answer
 {
 	const struct fl_tools_job *j = answer;
 	FILE *out = call->out;
-	char text[FL_TOOLS_TEXT], line[FL_TOOLS_JOB_LINE];
-	uint64_t now = fl_tools_now();
+	char text[FL_WORDS_MAX], line[FL_TOOLS_JOB_LINE];
+	uint64_t now = fl_words_now();
 	fl_tools_job_line(j, now, line);
 	print_line(out, "job", j->job_id);
-	print_line(out, "number", fl_tools_number(j->job_seq, text));
+	print_line(out, "number", fl_words_number(j->job_seq, text));
 	print_line(out, "device", j->device_id);
 	print_line(out, "intent", j->intent);
 	print_line(out, "release", j->release);
 	print_line(out, "version", j->version);
-	print_line(out, "made", fl_tools_time(j->created, now, text));
-	print_line(out, "updated", fl_tools_time(j->updated, now, text));
+	print_line(out, "made", fl_words_time(j->created, now, text));
+	print_line(out, "updated", fl_words_time(j->updated, now, text));
 	print_line(out, "state", line);
 	return j->history.n > 0 ? print_history(out, j, err) : FL_OK;
 }

@@ -149,7 +149,7 @@ static enum fl_rc make_root(const struct new_fleet *fleet, struct fl_arena *aren
 		 .keyids = {ids + 4, 1},
 		 .intents = {intents, 5}},
 	};
-	const uint64_t now = fl_tools_now();
+	const uint64_t now = fl_words_now();
 	const struct fl_root root = {.type = "root",
 				     .spec = 1,
 				     .version = 1,

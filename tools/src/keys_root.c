@@ -293,7 +293,7 @@ static enum fl_rc finish(struct draft *d, struct fl_envelope *ret, struct fl_err
 	enum fl_rc rc = fl_tools_u64(d->call, "expires-days", 1, 36500, &days, err);
 	d->doc.version++;
 	d->doc.epoch += fl_tools_has(d->call, "new-epoch") ? 1 : 0;
-	d->doc.issued = fl_tools_now();
+	d->doc.issued = fl_words_now();
 	d->doc.expires = d->doc.issued + days * DAY_S;
 	d->doc.keys.items = d->keys;
 	d->doc.keys.n = d->n_keys;

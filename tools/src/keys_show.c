@@ -54,13 +54,13 @@ static const char *roles_of(const struct fl_root *root, const struct fl_digest *
 
 static void print_head(FILE *out, const struct fl_root *root, const struct fl_envelope *env)
 {
-	char text[FL_TOOLS_TEXT];
-	uint64_t now = fl_tools_now();
+	char text[FL_WORDS_MAX];
+	uint64_t now = fl_words_now();
 	(void)fprintf(out, "root        version %llu, epoch %llu, %zu signature%s\n",
 		      (unsigned long long)root->version, (unsigned long long)root->epoch,
 		      env->n_sigs, env->n_sigs == 1 ? "" : "s");
-	(void)fprintf(out, "issued      %s\n", fl_tools_time(root->issued, now, text));
-	(void)fprintf(out, "expires     %s\n", fl_tools_time(root->expires, now, text));
+	(void)fprintf(out, "issued      %s\n", fl_words_time(root->issued, now, text));
+	(void)fprintf(out, "expires     %s\n", fl_words_time(root->expires, now, text));
 	for (size_t i = 0; i < root->roles.n; i++)
 		(void)fprintf(out, "%-11s %llu of %zu\n", root->roles.items[i].role,
 			      (unsigned long long)root->roles.items[i].threshold,

@@ -1,38 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "output.h"
 
-#include <fairlead/base/clock.h>
 #include <fairlead/trust/json.h>
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 struct fl_tools_row {
 	struct fl_tools_row *next;
 	const char *cells[FL_TOOLS_COLUMNS_MAX];
 };
-
-/* C0, DEL, and the C1 controls in their two UTF-8 bytes: a peer's words cannot steer the terminal.
- */
-static size_t control_len(const unsigned char *c)
-{
-	if (c[0] < 0x20 || c[0] == 0x7f)
-		return 1;
-	return c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
-}
-
-void fl_tools_print_clean(FILE *out, const char *text)
-{
-	const unsigned char *c = (const unsigned char *)text;
-	while (*c != '\0') {
-		size_t control = control_len(c);
-		(void)fputc(control > 0 ? '?' : *c, out);
-		c += control > 0 ? control : 1;
-	}
-}
 
 /* Characters, not bytes: continuation bytes of UTF-8 take no place. */
 static size_t shown_width(const char *text)
@@ -68,7 +47,7 @@ static void print_row(FILE *out, const struct fl_tools_row *row, size_t columns,
 		      const size_t *widths)
 {
 	for (size_t i = 0; i < columns; i++) {
-		fl_tools_print_clean(out, row->cells[i]);
+		fl_words_print_clean(out, row->cells[i]);
 		if (i + 1 < columns)
 			(void)fprintf(out, "%*s", (int)(widths[i] - shown_width(row->cells[i]) + 2),
 				      "");
@@ -94,71 +73,6 @@ void fl_tools_table_free(struct fl_tools_table *table)
 	fl_arena_free(&table->arena);
 	table->first = NULL;
 	table->last = NULL;
-}
-
-uint64_t fl_tools_now(void)
-{
-	int64_t now = fl_clock_wall_s(&fl_clock_system);
-	return now < 0 ? 0 : (uint64_t)now;
-}
-
-const char *fl_tools_relative(uint64_t when_s, uint64_t now_s, char out[FL_TOOLS_TEXT])
-{
-	static const struct {
-		uint64_t up_to, unit_s;
-		const char *name;
-	} units[] = {
-		{120, 1, "s"},
-		{7200, 60, "min"},
-		{172800, 3600, "h"},
-		{UINT64_MAX, 86400, "d"},
-	};
-	bool past = when_s <= now_s;
-	uint64_t span = past ? now_s - when_s : when_s - now_s;
-	size_t u = 0;
-	while (span >= units[u].up_to)
-		u++;
-	if (span == 0)
-		(void)snprintf(out, FL_TOOLS_TEXT, "now");
-	else
-		(void)snprintf(out, FL_TOOLS_TEXT, "%s%llu %s%s", past ? "" : "in ",
-			       (unsigned long long)(span / units[u].unit_s), units[u].name,
-			       past ? " ago" : "");
-	return out;
-}
-
-const char *fl_tools_time(uint64_t when_s, uint64_t now_s, char out[FL_TOOLS_TEXT])
-{
-	struct tm tm;
-	time_t when = (time_t)when_s;
-	char date[32], relative[FL_TOOLS_TEXT];
-	if (when_s == 0 || when_s > FL_U53_MAX || gmtime_r(&when, &tm) == NULL ||
-	    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%SZ", &tm) == 0) {
-		(void)snprintf(out, FL_TOOLS_TEXT, "-");
-		return out;
-	}
-	(void)snprintf(out, FL_TOOLS_TEXT, "%s (%.24s)", date,
-		       fl_tools_relative(when_s, now_s, relative));
-	return out;
-}
-
-const char *fl_tools_size(uint64_t bytes, char out[FL_TOOLS_TEXT])
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	double value = (double)bytes;
-	size_t u = 0;
-	while (value >= 1024 && u + 1 < sizeof(units) / sizeof(units[0])) {
-		value /= 1024;
-		u++;
-	}
-	(void)snprintf(out, FL_TOOLS_TEXT, u == 0 ? "%.0f %s" : "%.1f %s", value, units[u]);
-	return out;
-}
-
-const char *fl_tools_number(uint64_t value, char out[FL_TOOLS_TEXT])
-{
-	(void)snprintf(out, FL_TOOLS_TEXT, "%llu", (unsigned long long)value);
-	return out;
 }
 
 enum fl_rc fl_tools_json(FILE *out, const struct fl_schema *schema, const void *in,
@@ -208,7 +122,7 @@ void fl_tools_live_show(struct fl_tools_live *live, const char *line, bool passi
 {
 	if (!live->terminal) {
 		if (!passing) {
-			fl_tools_print_clean(live->out, line);
+			fl_words_print_clean(live->out, line);
 			(void)fputc('\n', live->out);
 			(void)fflush(live->out);
 		}
@@ -219,7 +133,7 @@ void fl_tools_live_show(struct fl_tools_live *live, const char *line, bool passi
 	size_t width = live->width > 1 ? (size_t)live->width - 1 : 1;
 	shown[cut_at(shown, width)] = '\0';
 	(void)fputc('\r', live->out);
-	fl_tools_print_clean(live->out, shown);
+	fl_words_print_clean(live->out, shown);
 	(void)fputs("\033[K", live->out);
 	(void)fflush(live->out);
 	live->open = true;

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What people see: aligned tables, times, sizes, one live line; and JSON. Text of others is shown
- * without control characters. */
+/* What people see: aligned tables, one live line; and JSON. Text of others is shown without control
+ * characters. */
 #ifndef FL_TOOLS_OUTPUT_H
 #define FL_TOOLS_OUTPUT_H
 
 #include <fairlead/base/buf.h>
 #include <fairlead/base/schema.h>
+#include <fairlead/base/words.h>
 
 #include <stdio.h>
-
-/* text with '?' for every control character. */
-void fl_tools_print_clean(FILE *out, const char *text);
 
 /*
  * A table: the widths are found when it is printed. Cells are copied; NULL is shown as "-". Rows
@@ -32,16 +30,6 @@ enum fl_rc fl_tools_table_row(struct fl_tools_table *table, const char *const *c
 			      struct fl_err *err) FL_CHECKED;
 void fl_tools_table_print(FILE *out, const struct fl_tools_table *table);
 void fl_tools_table_free(struct fl_tools_table *table);
-
-#define FL_TOOLS_TEXT 64
-/* "2026-11-21 13:42:22Z (3 min ago)", "(in 2 h)"; "-" for 0. Both in seconds since 1970. */
-const char *fl_tools_time(uint64_t when_s, uint64_t now_s, char out[FL_TOOLS_TEXT]);
-/* "3 min ago", "in 2 h", "now" */
-const char *fl_tools_relative(uint64_t when_s, uint64_t now_s, char out[FL_TOOLS_TEXT]);
-/* "26.9 MiB" */
-const char *fl_tools_size(uint64_t bytes, char out[FL_TOOLS_TEXT]);
-const char *fl_tools_number(uint64_t value, char out[FL_TOOLS_TEXT]);
-uint64_t fl_tools_now(void);
 
 /* A struct as one line of JSON. */
 enum fl_rc fl_tools_json(FILE *out, const struct fl_schema *schema, const void *in,

@@ -58,7 +58,7 @@ static int without_command(int argc, char **argv, FILE *out, FILE *errors)
 static void tell(const struct fl_tools_call *call, const struct fl_err *err, FILE *errors)
 {
 	(void)fputs("fairlead: ", errors);
-	fl_tools_print_clean(errors, err->msg);
+	fl_words_print_clean(errors, err->msg);
 	(void)fprintf(errors, " [%s]\n", fl_rc_name(err->rc));
 	if (call->json)
 		fl_tools_json_error(call->out, err);

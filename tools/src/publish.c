@@ -24,10 +24,10 @@ struct publishing {
 static void on_progress(void *ctx, uint64_t done, uint64_t total)
 {
 	struct publishing *p = ctx;
-	char line[256], a[FL_TOOLS_TEXT], b[FL_TOOLS_TEXT];
+	char line[256], a[FL_WORDS_MAX], b[FL_WORDS_MAX];
 	double percent = total == 0 ? 100.0 : 100.0 * (double)done / (double)total;
 	(void)snprintf(line, sizeof(line), "%s  %3.0f %%  %s of %s", p->name, percent,
-		       fl_tools_size(done, a), fl_tools_size(total, b));
+		       fl_words_size(done, a), fl_words_size(total, b));
 	fl_tools_live_show(&p->live, line, true);
 	if (done == total)
 		p->sent_bytes += total;
@@ -113,7 +113,7 @@ static const struct fl_schema published_schema =
 static enum fl_rc report(const struct publishing *p, bool news, struct fl_err *err)
 {
 	const struct published result = {p->release.digest, news, p->sent_objects, p->sent_bytes};
-	char size[FL_TOOLS_TEXT];
+	char size[FL_WORDS_MAX];
 	if (p->call->json)
 		return fl_tools_json(p->call->out, &published_schema, &result, err);
 	if (!news)
@@ -122,7 +122,7 @@ static enum fl_rc report(const struct publishing *p, bool news, struct fl_err *e
 		(void)fprintf(
 			p->call->out, "%s\nPublished: %llu objects sent (%s), %llu were there.\n",
 			p->release.digest, (unsigned long long)p->sent_objects,
-			fl_tools_size(p->sent_bytes, size), (unsigned long long)p->kept_objects);
+			fl_words_size(p->sent_bytes, size), (unsigned long long)p->kept_objects);
 	return FL_OK;
 }
 
@@ -160,9 +160,9 @@ enum fl_rc fl_tools_release_publish(struct fl_tools_call *call, struct fl_err *e
 static enum fl_rc add_release(struct fl_tools_table *table, const void *element, struct fl_err *err)
 {
 	const struct fl_tools_published *r = element;
-	char made[FL_TOOLS_TEXT];
+	char made[FL_WORDS_MAX];
 	const char *cells[] = {r->product, r->version,
-			       fl_tools_time(r->created, fl_tools_now(), made), r->digest};
+			       fl_words_time(r->created, fl_words_now(), made), r->digest};
 	return fl_tools_table_row(table, cells, err);
 }
 

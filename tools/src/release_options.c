@@ -49,7 +49,7 @@ static enum fl_rc fill_head(struct fl_tools_draft *d, struct fl_err *err)
 	static const char *const kinds[] = {"security", "functional", "mixed", NULL};
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 	uint64_t days = 730;
-	d->doc.created = fl_tools_now();
+	d->doc.created = fl_words_now();
 	enum fl_rc rc = FL_OK;
 	if (epoch != NULL)
 		rc = fl_tools_parse_u64(epoch, "SOURCE_DATE_EPOCH", 1, FL_U53_MAX / 2,

@@ -125,14 +125,14 @@ static void print_signers(FILE *out, const struct fl_envelope *env)
 static void print_head(FILE *out, const struct fl_tools_release *release)
 {
 	const struct fl_release *doc = &release->doc;
-	char text[FL_TOOLS_TEXT];
-	uint64_t now = fl_tools_now();
+	char text[FL_WORDS_MAX];
+	uint64_t now = fl_words_now();
 	(void)fprintf(out, "release     %s\n", release->digest);
 	(void)fprintf(out, "product     %s\n", doc->product);
 	(void)fprintf(out, "version     %s (%s)\n", doc->version,
 		      doc->kind == NULL ? "-" : doc->kind);
-	(void)fprintf(out, "made        %s\n", fl_tools_time(doc->created, now, text));
-	(void)fprintf(out, "expires     %s\n", fl_tools_time(doc->expires, now, text));
+	(void)fprintf(out, "made        %s\n", fl_words_time(doc->created, now, text));
+	(void)fprintf(out, "expires     %s\n", fl_words_time(doc->expires, now, text));
 	print_list(out, "classes", doc->compat->class_ids.items, doc->compat->class_ids.n);
 	(void)fprintf(out, "hardware    %llu to %llu\n",
 		      (unsigned long long)doc->compat->hw_rev_min,
@@ -148,15 +148,15 @@ static enum fl_rc add_component(struct fl_tools_table *table, const struct fl_co
 				struct fl_err *err)
 {
 	const struct component_row row = row_of(c);
-	char seq[FL_TOOLS_TEXT], security[FL_TOOLS_TEXT], image[FL_TOOLS_TEXT],
-		transport[FL_TOOLS_TEXT];
+	char seq[FL_WORDS_MAX], security[FL_WORDS_MAX], image[FL_WORDS_MAX],
+		transport[FL_WORDS_MAX];
 	const char *cells[] = {row.name,
 			       row.handler,
 			       row.version,
-			       fl_tools_number(row.release_seq, seq),
-			       fl_tools_number(row.security_version, security),
-			       fl_tools_size(row.image_size, image),
-			       fl_tools_size(row.transport_size, transport)};
+			       fl_words_number(row.release_seq, seq),
+			       fl_words_number(row.security_version, security),
+			       fl_words_size(row.image_size, image),
+			       fl_words_size(row.transport_size, transport)};
 	return fl_tools_table_row(table, cells, err);
 }
 

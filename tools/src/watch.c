@@ -64,7 +64,7 @@ static void show(struct watching *w, const struct fl_tools_job *job, const char 
 		(void)fflush(w->call->out);
 		return;
 	}
-	fl_tools_job_line(job, fl_tools_now(), line);
+	fl_tools_job_line(job, fl_words_now(), line);
 	fl_tools_live_show(&w->live, line, !news);
 }
 

@@ -97,7 +97,7 @@ static void tell(const struct fl_ctl_call *call, const struct fl_err *err, FILE 
 {
 	struct fl_buf text = FL_BUF((size_t)4096);
 	(void)fputs("fairleadctl: ", errors);
-	fl_ctl_print_clean(errors, err->msg);
+	fl_words_print_clean(errors, err->msg);
 	(void)fprintf(errors, " [%s]\n", fl_rc_name(err->rc));
 	if (call->json && fl_json_append_string(&text, err->msg, NULL) == FL_OK)
 		(void)fprintf(call->out, "{\"code\":\"%s\",\"text\":%s}\n", fl_rc_name(err->rc),

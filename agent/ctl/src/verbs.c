@@ -166,21 +166,21 @@ static const char *or_dash(const char *text)
 
 static void show_progress(FILE *out, const struct component *c, uint64_t rate_bytes_s)
 {
-	char line[LINE], done[FL_CTL_TEXT], total[FL_CTL_TEXT], rate[FL_CTL_TEXT];
+	char line[LINE], done[FL_WORDS_MAX], total[FL_WORDS_MAX], rate[FL_WORDS_MAX];
 	if (c->total_bytes == 0)
 		return;
 	(void)snprintf(line, sizeof(line), "%s: %.0f %%, %s of %s%s%s%s", or_dash(c->name),
 		       100.0 * (double)c->done_bytes / (double)c->total_bytes,
-		       fl_ctl_size(c->done_bytes, done), fl_ctl_size(c->total_bytes, total),
+		       fl_words_size(c->done_bytes, done), fl_words_size(c->total_bytes, total),
 		       rate_bytes_s == 0 ? "" : ", ",
-		       rate_bytes_s == 0 ? "" : fl_ctl_size(rate_bytes_s, rate),
+		       rate_bytes_s == 0 ? "" : fl_words_size(rate_bytes_s, rate),
 		       rate_bytes_s == 0 ? "" : "/s");
 	fl_ctl_line(out, "", line);
 }
 
 static void show_job(FILE *out, const struct job *job)
 {
-	char line[LINE], when[FL_CTL_TEXT];
+	char line[LINE], when[FL_WORDS_MAX];
 	(void)snprintf(line, sizeof(line), "%s (%s %s)", job->job_id, or_dash(job->intent),
 		       or_dash(job->version));
 	fl_ctl_line(out, "job", line);
@@ -191,18 +191,18 @@ static void show_job(FILE *out, const struct job *job)
 	for (size_t i = 0; i < job->components.n; i++)
 		show_progress(out, &job->components.items[i], job->rate_bytes_s);
 	if (job->until > 0)
-		fl_ctl_line(out, "until", fl_ctl_time(job->until, fl_ctl_now(), when));
+		fl_ctl_line(out, "until", fl_words_time(job->until, fl_words_now(), when));
 	if (job->next != NULL)
 		fl_ctl_line(out, "waits for", job->next);
-	fl_ctl_line(out, "updated", fl_ctl_time(job->updated, fl_ctl_now(), when));
+	fl_ctl_line(out, "updated", fl_words_time(job->updated, fl_words_now(), when));
 }
 
 static void show_fleet(FILE *out, const struct fleet *fleet)
 {
-	char line[LINE], when[FL_CTL_TEXT];
+	char line[LINE], when[FL_WORDS_MAX];
 	if (fleet->connected)
 		(void)snprintf(line, sizeof(line), "connected to %s since %s", or_dash(fleet->url),
-			       fl_ctl_time(fl_ctl_now() - fleet->since_s, fl_ctl_now(), when));
+			       fl_words_time(fl_words_now() - fleet->since_s, fl_words_now(), when));
 	else
 		(void)snprintf(line, sizeof(line), "%s, not connected to %s",
 			       fleet->enrolled ? "enrolled" : "not enrolled", or_dash(fleet->url));
@@ -279,10 +279,10 @@ static void show_log(const struct fl_ctl_call *call, const void *result)
 			       : 0;
 	for (size_t i = first; i < log->lines.n; i++) {
 		const struct log_line *line = &log->lines.items[i];
-		char when[FL_CTL_TEXT];
-		(void)fprintf(call->out, "%.20s %-7s ", fl_ctl_time(line->utc, 0, when),
+		char when[FL_WORDS_MAX];
+		(void)fprintf(call->out, "%.20s %-7s ", fl_words_time(line->utc, 0, when),
 			      levels[line->level < 8 ? line->level : 7]);
-		fl_ctl_print_clean(call->out, line->text);
+		fl_words_print_clean(call->out, line->text);
 		(void)fputc('\n', call->out);
 	}
 }
@@ -295,11 +295,11 @@ static bool no_lines(const void *result)
 static void show_why(const struct fl_ctl_call *call, const void *result)
 {
 	const struct why *why = result;
-	char when[FL_CTL_TEXT], line[LINE];
+	char when[FL_WORDS_MAX], line[LINE];
 	fl_ctl_line(call->out, "answer", why->answer);
 	fl_ctl_line(call->out, "reason", why->code);
 	if (why->until > 0)
-		fl_ctl_line(call->out, "until", fl_ctl_time(why->until, fl_ctl_now(), when));
+		fl_ctl_line(call->out, "until", fl_words_time(why->until, fl_words_now(), when));
 	if (why->next != NULL)
 		fl_ctl_line(call->out, "waits for", why->next);
 	for (size_t i = 0; i < why->chain.n; i++) {
