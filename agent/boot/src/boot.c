@@ -174,11 +174,46 @@ void findings_add(struct findings *f, bool ok, const char *fmt, ...)
 }
 
 /* Something is there to boot from: a device, or a file that is not empty. */
-static bool is_bootable(const struct fl_boot_slot *slot)
+static bool is_filled(const char *path)
 {
 	struct stat st;
-	return slot != NULL && stat(slot->path, &st) == 0 &&
+	return stat(path, &st) == 0 &&
 	       (S_ISBLK(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size > 0));
+}
+
+static void check_parts(const struct fl_boot_host *host, struct findings *f)
+{
+	for (size_t i = 0; i < host->n_parts; i++) {
+		const struct fl_boot_part *p = &host->parts[i];
+		findings_add(f, access(p->path, R_OK) == 0, "%s: slot %s is readable: %s",
+			     p->component, p->slot, p->path);
+	}
+}
+
+/* All parts of the letter. */
+static bool is_bootable(const struct fl_boot_host *host, const char *slot)
+{
+	bool any = false;
+	for (size_t i = 0; i < host->n_parts; i++) {
+		if (strcmp(host->parts[i].slot, slot) != 0)
+			continue;
+		any = true;
+		if (!is_filled(host->parts[i].path))
+			return false;
+	}
+	return any;
+}
+
+static void check_prove(const struct fl_boot_host *host, const struct fl_boot_state *state,
+			struct findings *f)
+{
+	if (strcmp(state->trial, FL_BOOT_PROVE) != 0)
+		return;
+	if (host->proving)
+		findings_add(f, true, "prove: this boot is one of its %u", state->tries);
+	else
+		findings_add(f, true, "prove: counted %u of %u; `fallback` ends it", state->used,
+			     state->tries);
 }
 
 static void check_state(const struct fl_boot_host *host, const struct fl_boot_state *state,
@@ -186,18 +221,18 @@ static void check_state(const struct fl_boot_host *host, const struct fl_boot_st
 {
 	const char *trial = fl_boot_trial_content(state);
 	const char *running = host->running;
-	findings_add(f, is_bootable(fl_boot_find_slot(host, state->good)),
-		     "the fallback is there: slot %s", state->good);
+	findings_add(f, is_bootable(host, state->good), "the fallback is there: slot %s",
+		     state->good);
 	findings_add(f, !fl_boot_is_withdrawn(state, state->good), "the fallback is not withdrawn");
 	if (trial[0] != '\0') {
-		findings_add(f, is_bootable(fl_boot_find_slot(host, trial)),
-			     "the trial is there: slot %s", trial);
+		findings_add(f, is_bootable(host, trial), "the trial is there: slot %s", trial);
 		findings_add(f, !fl_boot_is_withdrawn(state, trial), "the trial is not withdrawn");
 	}
 	findings_add(f,
 		     running[0] != '\0' &&
 			     (strcmp(running, state->good) == 0 || strcmp(running, trial) == 0),
 		     "the running slot is the fallback or on trial: slot %s", running);
+	check_prove(host, state, f);
 }
 
 enum fl_rc fl_boot_doctor(const struct fl_boot_backend *b, struct fl_boot_host *host,
@@ -209,9 +244,7 @@ enum fl_rc fl_boot_doctor(const struct fl_boot_backend *b, struct fl_boot_host *
 	const bool valid = fl_boot_observe(b, host, &state, &why) == FL_OK;
 	findings_add(&f, valid, "the boot decision is valid%s%s", valid ? "" : ": ", why.msg);
 	findings_add(&f, host->n_slots >= 2, "at least two slots are configured");
-	for (size_t i = 0; i < host->n_slots; i++)
-		findings_add(&f, access(host->slots[i].path, R_OK) == 0, "slot is readable: %s",
-			     host->slots[i].path);
+	check_parts(host, &f);
 	if (valid)
 		check_state(host, &state, &f);
 	if (!b->check(host, valid ? &state : NULL, report, ctx))

@@ -5,13 +5,11 @@
  *   fairlead-boot [--config FILE] observe | withdraw SLOT | trial SLOT [--tries N] [--root-hash HEX] | good | fallback |
  *                                 prove [--tries N] | doctor | init SLOT
  */
-#include <fairlead/boot/boot.h>
+#include <fairlead/boot/slots.h>
 
-#include <fairlead/base/conf.h>
 #include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,78 +37,8 @@ struct machine {
 	struct fl_boot_host host;
 };
 
-/* The path a setting stands for: relative ones start from [paths] root. */
-static enum fl_rc resolve(struct machine *m, const char *value, const char **ret,
-			  struct fl_err *err)
-{
-	char path[PATH_MAX];
-	const char *root = fl_conf_get(m->conf, "paths", "root", "/");
-	enum fl_rc rc = FL_OK;
-	if (value[0] == '/')
-		rc = strlen(value) < sizeof(path) ? FL_OK : FL_E_TOO_LARGE;
-	if (rc == FL_OK && value[0] == '/')
-		memcpy(path, value, strlen(value) + 1);
-	else
-		rc = fl_path_join(path, sizeof(path), root, value, err);
-	if (rc != FL_OK)
-		return fl_fail(err, FL_E_CONFIG, 0, "path '%s'", value);
-	*ret = fl_arena_copy(&m->arena, path, strlen(path), err);
-	return *ret == NULL ? FL_E_NO_MEMORY : FL_OK;
-}
-
-static enum fl_rc add_slot(struct machine *m, char letter, const char *value, struct fl_err *err)
-{
-	const char name[2] = {letter, '\0'};
-	if (fl_boot_find_slot(&m->host, name) != NULL)
-		return FL_OK;
-	struct fl_boot_slot *slot = &m->host.slots[m->host.n_slots];
-	memcpy(slot->name, name, sizeof(name));
-	enum fl_rc rc = resolve(m, value, &slot->path, err);
-	if (rc == FL_OK)
-		m->host.n_slots++;
-	return rc;
-}
-
-/* Slots are what any [component.NAME] calls slot.a … slot.z. */
-static enum fl_rc read_slots(struct machine *m, struct fl_err *err)
-{
-	enum fl_rc rc = FL_OK;
-	const char *section;
-	for (size_t i = 0; (section = fl_conf_section(m->conf, "component.", i)) != NULL; i++) {
-		for (char letter = 'a'; letter <= 'z' && rc == FL_OK; letter++) {
-			const char key[] = {'s', 'l', 'o', 't', '.', letter, '\0'};
-			const char *value = fl_conf_get(m->conf, section, key, NULL);
-			if (value != NULL)
-				rc = add_slot(m, letter, value, err);
-		}
-	}
-	return rc;
-}
-
-/* One line that the machine wrote at boot; unknown is a state of its own, not an error. */
-static enum fl_rc read_running(struct machine *m, struct fl_err *err)
-{
-	const char *path;
-	struct fl_err why;
-	struct fl_buf text = FL_BUF(FL_NAME_MAX + 1);
-	const char *value = fl_conf_get(m->conf, "host", "running_slot", NULL);
-	if (value == NULL)
-		return FL_OK;
-	enum fl_rc rc = resolve(m, value, &path, err);
-	if (rc == FL_OK && fl_file_read(path, &text, &why) == FL_OK && text.len > 0) {
-		char name[FL_NAME_MAX + 2] = {0};
-		memcpy(name, text.data, text.len);
-		name[strcspn(name, "\n")] = '\0';
-		if (fl_name_valid(name))
-			memcpy(m->host.running, name, sizeof(m->host.running));
-	}
-	fl_buf_free(&text);
-	return rc;
-}
-
 static enum fl_rc set_up(struct machine *m, const char *config, struct fl_err *err)
 {
-	const char *value;
 	enum fl_rc rc = fl_conf_load(config, &m->conf, err);
 	if (rc != FL_OK)
 		return rc;
@@ -118,12 +46,7 @@ static enum fl_rc set_up(struct machine *m, const char *config, struct fl_err *e
 	m->backend = fl_boot_backend_find(name);
 	if (m->backend == NULL)
 		return fl_fail(err, FL_E_CONFIG, 0, "[boot] backend: no back end '%s'", name);
-	rc = fl_conf_need(m->conf, "boot", "dir", &value, err);
-	if (rc == FL_OK)
-		rc = resolve(m, value, &m->host.dir, err);
-	if (rc == FL_OK)
-		rc = read_slots(m, err);
-	return rc == FL_OK ? read_running(m, err) : rc;
+	return fl_boot_host_load(m->conf, &FL_BOOT_ROOTS, &m->arena, &m->host, err);
 }
 
 static enum fl_rc print_state(struct machine *m, struct fl_err *err)

@@ -17,13 +17,21 @@ extern "C" {
 #endif
 
 #define FL_BOOT_SLOTS_MAX 26
+#define FL_BOOT_PARTS_MAX 64
 #define FL_BOOT_TRIES_MAX 9
 /* A trial of no slot: loaders boot the good one as fairlead.slot=prove, count as in any trial, and must come back. */
 #define FL_BOOT_PROVE "prove"
 
 struct fl_boot_slot {
 	char name[FL_NAME_MAX + 1]; /* a letter */
-	const char *path; /* a device, or a file; where it should be when it is not there */
+	const char *path;	    /* a device, or a file: of the first component that has it */
+};
+
+/* What a component has in a slot: all parts of one letter boot together. */
+struct fl_boot_part {
+	char slot[FL_NAME_MAX + 1];
+	const char *component;
+	const char *path; /* where it should be when it is not there */
 };
 
 /* The machine as the root-owned configuration describes it, and the slot that runs now ("" when unknown). */
@@ -36,6 +44,8 @@ struct fl_boot_host {
 	bool proving; /* booted as fairlead.slot=prove; `running` "" then stands for the good slot */
 	struct fl_boot_slot slots[FL_BOOT_SLOTS_MAX];
 	size_t n_slots;
+	struct fl_boot_part parts[FL_BOOT_PARTS_MAX];
+	size_t n_parts;
 };
 
 struct fl_boot_hash {
