@@ -167,12 +167,27 @@ def test_an_image_of_another_product_is_refused(tmp_path, image):
 
 
 def test_publishing_twice_is_the_same_as_once(fleet, release):
-    first = fleet.cli("release", "publish", release)
+    done = fleet.try_cli("release", "publish", release)
+    assert done.stderr == ""  # not a terminal
+    first = parsed(done)
     assert first["published"] and first["sent_objects"] == 3
     again = fleet.cli("release", "publish", release)
     assert not again["published"] and again["sent_objects"] == 0
     listed = fleet.cli("release", "list")["releases"]
     assert [one["digest"] for one in listed] == [first["digest"]]
+
+
+def test_publishing_is_quiet_but_on_a_terminal(fleet, release):
+    size = sum(path.stat().st_size for kind in ("blobs", "trees") for path in (release / kind).rglob("*") if path.is_file())
+    environment = {**ENVIRONMENT, "FAIRLEAD_FLEET": fleet.url, "FAIRLEAD_TOKEN_FILE": str(fleet.token), "FAIRLEAD_CA": str(fleet.ca)}
+    command = [BIN / "fairlead", "release", "publish", release, "--json"]
+    master, slave = os.openpty()
+    with open(master, "rb", buffering=0) as terminal:
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=slave, text=True, check=True)
+        os.close(slave)
+        shown = terminal.read(65536).decode()
+    assert json.loads(done.stdout)["sent_bytes"] == size
+    assert shown.startswith("\rrootfs") and shown.count("\n") == 1, "one live line"
 
 
 def test_content_that_the_fleet_has_is_not_sent_again(fleet, release, tmp_path, image, keys):

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "output.h"
 
+#include <fairlead/base/clock.h>
 #include <fairlead/trust/json.h>
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#define LIVE_EVERY_MS 100
 
 struct fl_tools_row {
 	struct fl_tools_row *next;
@@ -118,6 +121,20 @@ static size_t cut_at(const char *text, size_t width)
 	return i;
 }
 
+static void draw(struct fl_tools_live *live, const char *line)
+{
+	char shown[FL_TOOLS_LIVE_MAX];
+	(void)snprintf(shown, sizeof(shown), "%s", line);
+	size_t width = live->width > 1 ? (size_t)live->width - 1 : 1;
+	shown[cut_at(shown, width)] = '\0';
+	(void)fputc('\r', live->out);
+	fl_words_print_clean(live->out, shown);
+	(void)fputs("\033[K", live->out);
+	(void)fflush(live->out);
+	live->open = true;
+	live->held[0] = '\0';
+}
+
 void fl_tools_live_show(struct fl_tools_live *live, const char *line, bool passing)
 {
 	if (!live->terminal) {
@@ -128,19 +145,19 @@ void fl_tools_live_show(struct fl_tools_live *live, const char *line, bool passi
 		}
 		return;
 	}
-	char shown[512];
-	(void)snprintf(shown, sizeof(shown), "%s", line);
-	size_t width = live->width > 1 ? (size_t)live->width - 1 : 1;
-	shown[cut_at(shown, width)] = '\0';
-	(void)fputc('\r', live->out);
-	fl_words_print_clean(live->out, shown);
-	(void)fputs("\033[K", live->out);
-	(void)fflush(live->out);
-	live->open = true;
+	const uint64_t now = fl_clock_boot_ms(&fl_clock_system);
+	if (passing && live->open && now - live->drawn_ms < LIVE_EVERY_MS) {
+		(void)snprintf(live->held, sizeof(live->held), "%s", line);
+		return;
+	}
+	live->drawn_ms = now;
+	draw(live, line);
 }
 
 void fl_tools_live_end(struct fl_tools_live *live)
 {
+	if (live->held[0] != '\0')
+		draw(live, live->held);
 	if (live->open)
 		(void)fputc('\n', live->out);
 	live->open = false;

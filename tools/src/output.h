@@ -38,15 +38,18 @@ enum fl_rc fl_tools_json(FILE *out, const struct fl_schema *schema, const void *
 void fl_tools_json_error(FILE *out, const struct fl_err *err);
 
 /* One line that is written over on a terminal, and a line per change elsewhere. */
+#define FL_TOOLS_LIVE_MAX 512
 struct fl_tools_live {
 	FILE *out;
 	bool terminal;
 	bool open; /* a line stands that the next one overwrites */
 	int width;
+	uint64_t drawn_ms;
+	char held[FL_TOOLS_LIVE_MAX]; /* came too soon after the one that stands: shown at the end */
 };
 
 struct fl_tools_live fl_tools_live_start(FILE *out);
-/* passing: worth showing on a terminal only (progress). */
+/* passing: worth showing on a terminal only, ten times a second (progress). */
 void fl_tools_live_show(struct fl_tools_live *live, const char *line, bool passing);
 /* The last line stays. */
 void fl_tools_live_end(struct fl_tools_live *live);

@@ -18,6 +18,7 @@ struct publishing {
 	struct fl_tools_fleet *fleet;
 	struct fl_tools_live live; /* on standard error: progress is no result */
 	const char *name;	   /* of what is being sent */
+	uint64_t object_bytes;	   /* of what is being sent */
 	uint64_t sent_objects, sent_bytes, kept_objects;
 };
 
@@ -29,8 +30,7 @@ static void on_progress(void *ctx, uint64_t done, uint64_t total)
 	(void)snprintf(line, sizeof(line), "%s  %3.0f %%  %s of %s", p->name, percent,
 		       fl_words_size(done, a), fl_words_size(total, b));
 	fl_tools_live_show(&p->live, line, true);
-	if (done == total)
-		p->sent_bytes += total;
+	p->object_bytes = total;
 }
 
 /* One blob or tree: asked for, and sent when it lacks. */
@@ -49,11 +49,12 @@ static enum fl_rc bring(struct publishing *p, enum fl_tools_content content,
 		return FL_OK;
 	}
 	rc = fl_tools_content_path(p->release.dir, content, root, file, err);
+	p->object_bytes = 0;
 	const struct fl_tools_upload upload = {path, file, size, on_progress, p};
 	if (rc == FL_OK)
 		rc = fl_tools_fleet_put(p->fleet, &upload, err);
-	fl_tools_live_end(&p->live);
 	p->sent_objects += rc == FL_OK;
+	p->sent_bytes += rc == FL_OK ? p->object_bytes : 0;
 	return rc;
 }
 
@@ -140,6 +141,7 @@ static enum fl_rc publish(struct publishing *p, struct fl_err *err)
 	const struct fl_release *doc = &p->release.doc;
 	for (size_t i = 0; rc == FL_OK && !there && i < doc->components.n; i++)
 		rc = bring_component(p, &doc->components.items[i], err);
+	fl_tools_live_end(&p->live);
 	if (rc == FL_OK && !there)
 		rc = post_envelope(p->fleet, "/releases", &p->release.env, err);
 	fl_tools_fleet_close(p->fleet);

@@ -80,6 +80,29 @@ Test(tools_output, a_terminal_gets_one_line_cut_to_its_width)
 	(void)close(master);
 }
 
+Test(tools_output, progress_is_drawn_ten_times_a_second_and_its_end_is_seen)
+{
+	int master = -1, slave = -1;
+	char seen[4096] = "", line[32];
+	size_t drawn = 0;
+	cr_assert_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	FILE *terminal = fdopen(slave, "w");
+	struct fl_tools_live live = fl_tools_live_start(terminal);
+	for (int i = 0; i <= 100; i++) {
+		(void)snprintf(line, sizeof(line), "%d %%", i);
+		fl_tools_live_show(&live, line, true);
+	}
+	fl_tools_live_end(&live);
+	(void)fflush(terminal);
+	cr_assert_gt(read(master, seen, sizeof(seen) - 1), 0);
+	for (const char *c = seen; (c = strstr(c, "\033[K")) != NULL; c++)
+		drawn++;
+	cr_assert_leq(drawn, 4, "%zu", drawn);
+	cr_assert_not_null(strstr(seen, "\r100 %\033[K"), "%s", seen);
+	(void)fclose(terminal);
+	(void)close(master);
+}
+
 Test(tools_output, a_job_in_one_line)
 {
 	char line[FL_TOOLS_JOB_LINE];
