@@ -106,3 +106,12 @@ def test_an_idle_agent_has_not_loaded_what_downloads_need(fleet, gateway, publis
     gateway.wait_connected()
     assert "libcurl" not in read(f"/proc/{gateway.pid('agent')}/maps")
     fleet.wait_job(fleet.deploy(published(2), gateway), "committed")
+
+
+def test_a_job_that_ended_before_the_start_has_its_version(fleet, gateway, published):
+    job = fleet.deploy(published(2), gateway)
+    fleet.wait_job(job, "committed")
+    pid = gateway.kill_program("agent", 15)
+    eventually(lambda: gateway.pid("agent") not in (None, pid) and gateway.jobs(), "a new agent")
+    shown, = gateway.jobs()
+    assert (shown["job_id"], shown["state"], shown["version"]) == (job, "committed", "2.0.0")

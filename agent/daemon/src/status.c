@@ -11,6 +11,7 @@
 
 #define LOG_MEMORY_MAX ((size_t)2 * 1024 * 1024)
 #define LOG_LINES_MAX  2000 /* the newest; the strict lexer of the other end takes 20,000 tokens */
+#define RELEASE_MEMORY_MAX ((size_t)4 * 1024 * 1024)
 #define WORD_MAX       64
 #define TEXT_MAX       512
 
@@ -182,10 +183,40 @@ static const char *text_or_null(const char *text)
 	return text[0] == '\0' ? NULL : text;
 }
 
-/* views: FL_STORE_COMPONENTS_MAX places, borrowed by the result. */
-static struct job_view view_job(const struct fl_job_run *run, struct component_view *views)
+/* What a view of a job borrows. */
+struct job_parts {
+	struct component_view components[FL_STORE_COMPONENTS_MAX];
+	char version[TEXT_MAX];
+};
+
+/*
+ * The release of a job that had ended before this start isn't verified again: it may have been revoked since. It is the one
+ * that the job pinned, by its digest; that is enough to tell its version.
+ */
+static void version_of_old(const struct fl_job_run *run, char version[TEXT_MAX])
+{
+	struct fl_arena arena = FL_ARENA(RELEASE_MEMORY_MAX);
+	struct fl_envelope env;
+	struct fl_digest digest;
+	struct fl_release release;
+	const char *text = run->release_text;
+	version[0] = '\0';
+	if (text != NULL &&
+	    fl_envelope_parse(text, strlen(text), FL_DOC_RELEASE, &arena, &env, NULL) == FL_OK &&
+	    fl_envelope_digest(&env, &digest, NULL) == FL_OK && fl_digest_equal(&digest, &run->row.release) &&
+	    fl_release_decode(env.payload, &arena, &release, NULL) == FL_OK)
+		snprintf(version, TEXT_MAX, "%s", release.version);
+	fl_arena_free(&arena);
+}
+
+static struct job_view view_job(const struct fl_job_run *run, struct job_parts *parts)
 {
 	const struct fl_store_job *row = &run->row;
+	struct component_view *views = parts->components;
+	if (run->has_release)
+		snprintf(parts->version, sizeof(parts->version), "%s", run->release.version);
+	else
+		version_of_old(run, parts->version);
 	const bool active = !fl_job_state_final(row->state);
 	struct job_view v = {
 		.job_id = row->job_id,
@@ -197,7 +228,7 @@ static struct job_view view_job(const struct fl_job_run *run, struct component_v
 		.until = row->until_s,
 		.intent = run->job.intent,
 		.release = row->release,
-		.version = run->has_release ? run->release.version : NULL,
+		.version = text_or_null(parts->version),
 		.fetched_bytes = active ? run->fetched_bytes : 0,
 		.rate_bytes_s = row->state == FL_JOB_STAGING ? run->rate_bytes_s : 0,
 		.created = (uint64_t)row->created_s,
@@ -235,7 +266,8 @@ static enum fl_rc answer_status(struct fl_agent *agent, struct fl_buf *out, stru
 {
 	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&agent->helper);
 	const struct fl_job_run *run = fl_jobs_current(&agent->jobs);
-	struct component_view running[FL_CONFIG_COMPONENTS_MAX], parts[FL_STORE_COMPONENTS_MAX];
+	struct component_view running[FL_CONFIG_COMPONENTS_MAX];
+	struct job_parts parts;
 	const bool up = fl_link_up(&agent->link);
 	const struct fleet_view fleet = {
 		.connected = up,
@@ -265,7 +297,7 @@ static enum fl_rc answer_status(struct fl_agent *agent, struct fl_buf *out, stru
 	v.components.n = view_running(facts, running);
 	v.running_slot = v.components.n > 0 ? running[0].slot : NULL;
 	if (run != NULL) {
-		job = view_job(run, parts);
+		job = view_job(run, &parts);
 		v.job = &job;
 	}
 	return fl_json_encode(&status_schema, &v, out, err);
@@ -274,11 +306,11 @@ static enum fl_rc answer_status(struct fl_agent *agent, struct fl_buf *out, stru
 static enum fl_rc answer_jobs(struct fl_agent *agent, struct fl_buf *out, struct fl_err *err)
 {
 	static struct job_view views[FL_STORE_JOBS_MAX];
-	static struct component_view parts[FL_STORE_JOBS_MAX][FL_STORE_COMPONENTS_MAX];
+	static struct job_parts parts[FL_STORE_JOBS_MAX];
 	struct jobs_view v = {.jobs = {views, 0}};
 	for (const struct fl_job_run *r = agent->jobs.first; r != NULL && v.jobs.n < FL_STORE_JOBS_MAX;
 	     r = r->next) {
-		views[v.jobs.n] = view_job(r, parts[v.jobs.n]);
+		views[v.jobs.n] = view_job(r, &parts[v.jobs.n]);
 		v.jobs.n++;
 	}
 	return fl_json_encode(&jobs_schema, &v, out, err);
