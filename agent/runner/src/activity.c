@@ -11,7 +11,7 @@ struct activity {
 	size_t step; /* of run_step: its offset in struct fl_handler */
 	enum fl_call call;
 	bool may_be_absent; /* then there is nothing to do */
-	bool has_data;
+	size_t channels;
 };
 
 static enum fl_rc send_observation(struct run *run, const struct fl_ipc_slot *slots, size_t n,
@@ -66,24 +66,33 @@ static enum fl_rc run_prepare(struct run *run, struct fl_err *err)
 static enum fl_rc run_stage(struct run *run, struct fl_err *err)
 {
 	const struct fl_ipc_start *s = run->start;
-	if (s->format == NULL || strcmp(s->format, FL_FRAMES_FORMAT) != 0)
+	if (!s->decoder && (s->format == NULL || strcmp(s->format, FL_FRAMES_FORMAT) != 0))
 		return fl_fail(err, FL_E_FORMAT, 0, "format '%s'",
 			       s->format == NULL ? "" : s->format);
 	const struct transfer_claim claim = {s->installed_root, s->transport_root,
 					     s->transport_size, (uint32_t)s->frame};
-	struct channel channel;
-	channel_init(&channel, run->data_fd, &run->control);
+	struct channel channel, decoder;
+	channel_init(&channel, run->channels[0], "data channel", &run->control);
+	channel_init(&decoder, run->channels[1], "output channel", &run->control);
+	channel.believes_codes = true;
 	struct transfer transfer = {.plugin = &run->plugin,
 				    .host = &run->host,
 				    .task = &run->task,
 				    .channel = &channel,
+				    .decoder = s->decoder ? &decoder : NULL,
 				    .claim = &claim};
 	enum fl_rc rc = transfer_run(&transfer, err);
 	transfer_done(&transfer);
 	channel_done(&channel);
+	channel_done(&decoder);
 	if (rc == FL_OK)
 		verdict_ok(&run->verdict, "");
 	return rc;
+}
+
+static enum fl_rc run_decode(struct run *run, struct fl_err *err)
+{
+	return decode_run(&run->decode, err);
 }
 
 static enum fl_rc run_step(struct run *run, struct fl_err *err)
@@ -102,17 +111,18 @@ static enum fl_rc run_step(struct run *run, struct fl_err *err)
 #define AT(step) offsetof(struct fl_handler, step)
 
 static const struct activity activities[] = {
-	{"enumerate", run_enumerate, 0, FL_CALL_ENUMERATE, false, false},
-	{"observe", run_observe, 0, FL_CALL_OBSERVE, false, false},
-	{"prepare", run_prepare, 0, FL_CALL_PREPARE, false, false},
-	{"stage", run_stage, 0, FL_CALL_STAGE, false, true},
-	{"verify", run_step, AT(verify), FL_CALL_VERIFY, true, false},
-	{"activate", run_step, AT(activate), FL_CALL_ACTIVATE, false, false},
-	{"restart", run_step, AT(restart), FL_CALL_RESTART, true, false},
-	{"check", run_step, AT(check), FL_CALL_CHECK, true, false},
-	{"commit", run_step, AT(commit), FL_CALL_COMMIT, false, false},
-	{"rollback", run_step, AT(rollback), FL_CALL_ROLLBACK, false, false},
-	{"cleanup", run_step, AT(cleanup), FL_CALL_CLEANUP, true, false},
+	{"enumerate", run_enumerate, 0, FL_CALL_ENUMERATE, false, 0},
+	{"observe", run_observe, 0, FL_CALL_OBSERVE, false, 0},
+	{"prepare", run_prepare, 0, FL_CALL_PREPARE, false, 0},
+	{"stage", run_stage, 0, FL_CALL_STAGE, false, 1},
+	{"verify", run_step, AT(verify), FL_CALL_VERIFY, true, 0},
+	{"activate", run_step, AT(activate), FL_CALL_ACTIVATE, false, 0},
+	{"restart", run_step, AT(restart), FL_CALL_RESTART, true, 0},
+	{"check", run_step, AT(check), FL_CALL_CHECK, true, 0},
+	{"commit", run_step, AT(commit), FL_CALL_COMMIT, false, 0},
+	{"rollback", run_step, AT(rollback), FL_CALL_ROLLBACK, false, 0},
+	{"cleanup", run_step, AT(cleanup), FL_CALL_CLEANUP, true, 0},
+	{"decode", run_decode, 0, FL_CALL_HELLO, false, 1},
 };
 
 const struct activity *activity_find(const char *name)
@@ -129,9 +139,14 @@ enum fl_call activity_call(const struct activity *activity)
 	return activity->call;
 }
 
-bool activity_has_data(const struct activity *activity)
+bool activity_decodes(const struct activity *activity)
 {
-	return activity->has_data;
+	return activity->run == run_decode;
+}
+
+size_t activity_channels(const struct activity *activity, const struct fl_ipc_start *start)
+{
+	return activity->run == run_stage && start->decoder ? 2 : activity->channels;
 }
 
 enum fl_rc activity_run(struct run *run, struct fl_err *err)

@@ -13,9 +13,10 @@
 #define PROGRESS_EVERY_MS 200
 #define WAIT_MS		  1000
 
-void channel_init(struct channel *channel, int fd, struct control *control)
+void channel_init(struct channel *channel, int fd, const char *name, struct control *control)
 {
 	*channel = (struct channel){.fd = fd,
+				    .name = name,
 				    .control = control,
 				    .frame = FL_BUF(FL_FRAME_MAX),
 				    .arena = FL_ARENA(PIECE_ARENA_MAX)};
@@ -48,19 +49,19 @@ static enum fl_rc wait_for(struct channel *c, short events, struct fl_err *err)
 	}
 }
 
-static enum fl_rc send_frame(struct channel *c, enum fl_frame_type type, const void *in,
-			     struct fl_err *err)
+enum fl_rc channel_send(struct channel *channel, enum fl_frame_type type, const void *in,
+			struct fl_err *err)
 {
 	struct fl_buf frame = FL_BUF(FL_FRAME_MAX);
 	enum fl_rc rc = fl_frame_encode(type, 0, in, &frame, err);
 	while (rc == FL_OK) {
-		rc = fl_frame_send(c->fd, frame.data, frame.len, NULL, 0, err);
+		rc = fl_frame_send(channel->fd, frame.data, frame.len, NULL, 0, err);
 		if (rc != FL_E_BUSY)
 			break;
-		rc = wait_for(c, POLLOUT, err);
+		rc = wait_for(channel, POLLOUT, err);
 	}
 	fl_buf_free(&frame);
-	return rc == FL_OK ? rc : fl_wrap(err, rc, "data channel");
+	return rc == FL_OK ? rc : fl_wrap(err, rc, "%s", channel->name);
 }
 
 enum fl_rc channel_need(struct channel *channel, const struct need *need, struct fl_err *err)
@@ -70,7 +71,7 @@ enum fl_rc channel_need(struct channel *channel, const struct need *need, struct
 	channel->needs[place] = *need;
 	channel->n_needs++;
 	const struct fl_ipc_need frame = {(uint64_t)need->object, need->first, need->count};
-	return send_frame(channel, FL_FRAME_NEED, &frame, err);
+	return channel_send(channel, FL_FRAME_NEED, &frame, err);
 }
 
 static void close_fds(int fds[FL_FRAME_FDS_MAX], size_t n)
@@ -79,10 +80,12 @@ static void close_fds(int fds[FL_FRAME_FDS_MAX], size_t n)
 		fl_close(&fds[i]);
 }
 
-static enum fl_rc recv_frame(struct channel *c, enum fl_frame_type *type, struct fl_err *err)
+enum fl_rc channel_recv(struct channel *channel, enum fl_frame_type *type, struct fl_err *err)
 {
+	struct channel *c = channel;
 	enum fl_rc rc;
 	uint32_t id;
+	fl_arena_free(&c->arena);
 	for (;;) {
 		int fds[FL_FRAME_FDS_MAX];
 		size_t n_fds = 0;
@@ -97,7 +100,7 @@ static enum fl_rc recv_frame(struct channel *c, enum fl_frame_type *type, struct
 	return rc == FL_OK ? fl_frame_peek(c->frame.data, c->frame.len, type, &id, err) : rc;
 }
 
-/* The agent's reason; whatever it says, it cannot condemn the release. */
+/* The other side's reason; whatever it says, it cannot condemn the release. */
 static enum fl_rc take_end(struct channel *c, struct fl_err *err)
 {
 	struct fl_ipc_reply reply;
@@ -106,17 +109,16 @@ static enum fl_rc take_end(struct channel *c, struct fl_err *err)
 	if (rc != FL_OK)
 		return rc;
 	rc = fl_rc_from_name(reply.code);
-	if (rc == FL_OK || !fl_rc_retryable(rc))
-		rc = rc == FL_E_CANCELLED ? rc : FL_E_NO_SOURCE;
-	return fl_fail(err, rc, 0, "the agent ends: %s",
+	bool passing = rc == FL_E_CANCELLED || (rc != FL_OK && fl_rc_retryable(rc));
+	rc = c->believes_codes && passing ? rc : FL_E_NO_SOURCE;
+	return fl_fail(err, rc, 0, "the other side ends: %s",
 		       reply.text == NULL ? reply.code : reply.text);
 }
 
 static enum fl_rc take_piece(struct channel *c, struct fl_ipc_piece *piece, struct fl_err *err)
 {
 	enum fl_frame_type type;
-	fl_arena_free(&c->arena);
-	enum fl_rc rc = recv_frame(c, &type, err);
+	enum fl_rc rc = channel_recv(c, &type, err);
 	if (rc != FL_OK)
 		return rc;
 	if (type == FL_FRAME_END)
@@ -140,7 +142,7 @@ enum fl_rc channel_take(struct channel *channel, enum fl_ipc_object object, uint
 			     (unsigned long long)piece.index, (unsigned long long)piece.object,
 			     (unsigned long long)index, (int)object);
 	if (rc != FL_OK)
-		return fl_wrap(err, rc, "data channel");
+		return fl_wrap(err, rc, "%s", channel->name);
 	need->first++;
 	if (--need->count == 0) {
 		channel->oldest = (channel->oldest + 1) % CHANNEL_NEEDS_MAX;
@@ -158,5 +160,5 @@ enum fl_rc channel_progress(struct channel *channel, const struct fl_ipc_progres
 	if (!now && channel->progress_ms != 0 && ms - channel->progress_ms < PROGRESS_EVERY_MS)
 		return FL_OK;
 	channel->progress_ms = ms;
-	return send_frame(channel, FL_FRAME_PROGRESS, progress, err);
+	return channel_send(channel, FL_FRAME_PROGRESS, progress, err);
 }

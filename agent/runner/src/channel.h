@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The data channel to the agent, who may be hostile: what the runner asks for (`need`), and the
- * pieces that answer, in the order in which they were asked for. A piece out of turn ends the
- * activity. Nothing is checked here beyond that: what a piece holds is judged by the tree it hangs
- * on.
+ * A channel to somebody who may be hostile, the agent (data channel) or the runner of a decoder
+ * (output channel): what the runner asks for (`need`), and the pieces that answer, in the order in
+ * which they were asked for. A piece out of turn ends the activity. Nothing is checked here beyond
+ * that: what a piece holds is judged by the tree it hangs on.
  *
  *   channel_need ──▶ [need][need][need][need]   at most 4 under way
  *   channel_take ──▶ ▲ piece by piece of the oldest
@@ -22,7 +22,11 @@ struct need {
 };
 
 struct channel {
-	int fd; /* borrowed, non-blocking */
+	int fd;		  /* borrowed, non-blocking */
+	const char *name; /* "data channel", for messages */
+	/* Are the passing troubles that the other side ends with named by its code? Else no_source.
+	 */
+	bool believes_codes;
 	struct control *control;
 	struct fl_buf frame;
 	struct fl_arena arena; /* of the piece taken last */
@@ -31,7 +35,7 @@ struct channel {
 	uint64_t progress_ms; /* when the last one was sent */
 };
 
-void channel_init(struct channel *channel, int fd, struct control *control);
+void channel_init(struct channel *channel, int fd, const char *name, struct control *control);
 void channel_done(struct channel *channel);
 bool channel_has_room(const struct channel *channel);
 /* Asks; there must be room (a bug otherwise). */
@@ -47,5 +51,14 @@ enum fl_rc channel_take(struct channel *channel, enum fl_ipc_object object, uint
 /* Tells how far it is, at most every 200 ms unless `now`. */
 enum fl_rc channel_progress(struct channel *channel, const struct fl_ipc_progress *progress,
 			    bool now, struct fl_err *err) FL_CHECKED;
+
+/* ---- its parts, for the side that answers (outlet.c) ---- */
+
+/* Waits for room. */
+enum fl_rc channel_send(struct channel *channel, enum fl_frame_type type, const void *in,
+			struct fl_err *err) FL_CHECKED;
+/* Waits for the next frame, which then lies in channel->frame; the arena is empty. */
+enum fl_rc channel_recv(struct channel *channel, enum fl_frame_type *type,
+			struct fl_err *err) FL_CHECKED;
 
 #endif

@@ -58,20 +58,26 @@ static void fill_task(struct run *run)
 	memcpy(run->task.installed_root, s->installed_root.b, sizeof(run->task.installed_root));
 }
 
-/* Which descriptor is what: the data channel first when staging, then the resources by their names.
- */
+static enum fl_rc take_channel(int fd, int *ret, struct fl_err *err)
+{
+	if (!is_control(fd) || fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+		return fl_fail(err, FL_E_PROTOCOL, 0, "a channel that is no SOCK_SEQPACKET socket");
+	*ret = fd;
+	return FL_OK;
+}
+
+/* Which descriptor is what: the channels first, then the resources by their names. */
 static enum fl_rc take_descriptors(struct run *run, const int *fds, size_t n_fds,
 				   struct fl_err *err)
 {
-	size_t first = activity_has_data(run->activity) ? 1 : 0;
+	size_t first = activity_channels(run->activity, run->start);
 	if (n_fds != first + run->start->resources.n)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "%zu descriptors for %zu resources", n_fds,
 			       run->start->resources.n);
-	if (first == 1) {
-		run->data_fd = fds[0];
-		if (!is_control(run->data_fd) || fcntl(run->data_fd, F_SETFL, O_NONBLOCK) != 0)
-			return fl_fail(err, FL_E_PROTOCOL, 0,
-				       "the data channel is no SOCK_SEQPACKET socket");
+	for (size_t i = 0; i < first; i++) {
+		enum fl_rc rc = take_channel(fds[i], &run->channels[i], err);
+		if (rc != FL_OK)
+			return rc;
 	}
 	run->host.n_resources = run->start->resources.n;
 	for (size_t i = 0; i < run->start->resources.n; i++) {
@@ -103,9 +109,13 @@ static enum fl_rc prepare_run(struct run *run, struct sandbox *sandbox, const in
 		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "no activity '%s'",
 			       run->start->activity);
 	host_init(&run->host, &run->control);
-	run->plugin.verdict = &run->verdict;
+	run->plugin.verdict = run->decode.decoder.verdict = &run->verdict;
 	fill_task(run);
 	enum fl_rc rc = take_descriptors(run, fds, n_fds, err);
+	if (rc == FL_OK && activity_decodes(run->activity)) {
+		sandbox->decoder_memory = run->start->mem_max;
+		rc = decode_prepare(&run->decode, run->start, &run->host, run->channels[0], err);
+	}
 	if (rc == FL_OK)
 		rc = sandbox_plan(sandbox, run->start->plugin, run->start->user, err);
 	sandbox->file_size_max = file_size_max(run);
@@ -114,23 +124,49 @@ static enum fl_rc prepare_run(struct run *run, struct sandbox *sandbox, const in
 	return rc == FL_OK ? fl_sha256(NULL, 0, "", 0, &digest, err) : rc;
 }
 
+static const char *skill_name(const struct run *run, size_t i)
+{
+	return activity_decodes(run->activity) ? decoder_format(&run->decode.decoder, i)
+					       : plugin_capability_name(&run->plugin, i);
+}
+
 static enum fl_rc send_ready(struct run *run, const struct sandbox *sandbox, struct fl_err *err)
 {
+	const bool decodes = activity_decodes(run->activity);
 	const char *names[32];
 	size_t n = 0;
-	while (n < sizeof(names) / sizeof(names[0]) &&
-	       (names[n] = plugin_capability_name(&run->plugin, n)) != NULL)
+	while (n < sizeof(names) / sizeof(names[0]) && (names[n] = skill_name(run, n)) != NULL)
 		n++;
+	const char *stated =
+		decodes ? run->decode.decoder.calls.version : run->plugin.calls.version;
 	char version[FL_VERSION_MAX];
-	(void)snprintf(version, sizeof(version), "%s",
-		       run->plugin.calls.version == NULL ? "" : run->plugin.calls.version);
+	(void)snprintf(version, sizeof(version), "%s", stated == NULL ? "" : stated);
 	make_printable(version, sizeof(version));
 	const struct fl_ipc_ready ready = {
 		{sandbox->protections.items, sandbox->protections.n},
 		version,
 		{names, n},
-		plugin_deadline_ms(&run->plugin, activity_call(run->activity))};
+		decodes ? plugin_deadline(run->decode.decoder.hello.deadline_ms)
+			: plugin_deadline_ms(&run->plugin, activity_call(run->activity))};
 	return control_send(&run->control, FL_FRAME_READY, &ready, err);
+}
+
+static enum fl_rc load(struct run *run, struct fl_err *err)
+{
+	return activity_decodes(run->activity)
+		       ? decoder_load(&run->decode.decoder, run->start->plugin, err)
+		       : plugin_load(&run->plugin, run->start->plugin, err);
+}
+
+static enum fl_rc greet(struct run *run, struct fl_err *err)
+{
+	if (activity_decodes(run->activity))
+		return decoder_hello(&run->decode.decoder, &run->decode.host.face,
+				     &run->decode.task, err);
+	enum fl_rc rc = plugin_hello(&run->plugin, &run->host.face, err);
+	return rc == FL_OK ? host_check_needs(&run->host, &run->plugin.hello,
+					      activity_call(run->activity), err)
+			   : rc;
 }
 
 /* In the inner process. */
@@ -138,16 +174,13 @@ static enum fl_rc work(struct run *run, struct sandbox *sandbox, struct fl_err *
 {
 	enum fl_rc rc = sandbox_enter(sandbox, err);
 	if (rc == FL_OK)
-		rc = plugin_load(&run->plugin, run->start->plugin, err);
+		rc = load(run, err);
 	if (rc == FL_OK)
 		rc = sandbox_close(sandbox, err);
 	if (rc == FL_OK && run->start->require_sandbox)
 		rc = sandbox_check(sandbox, err);
 	if (rc == FL_OK)
-		rc = plugin_hello(&run->plugin, &run->host.face, err);
-	if (rc == FL_OK)
-		rc = host_check_needs(&run->host, &run->plugin.hello, activity_call(run->activity),
-				      err);
+		rc = greet(run, err);
 	if (rc == FL_OK)
 		rc = send_ready(run, sandbox, err);
 	return rc == FL_OK ? activity_run(run, err) : rc;
@@ -173,7 +206,7 @@ static int run_activity(const struct fl_ipc_start *start, const int *fds, size_t
 	static struct run run; /* zeroed */
 	struct fl_err err;
 	run.start = start;
-	run.data_fd = -1;
+	run.channels[0] = run.channels[1] = -1;
 	run.control = (struct control){.fd = CONTROL_FD, .clock = &fl_clock_system};
 	enum fl_rc rc = prepare_run(&run, &sandbox, fds, n_fds, &err);
 	if (rc == FL_OK)

@@ -22,22 +22,34 @@ static const struct {
 	{FL_CAP_CANCEL, "cancel"},
 };
 
-static enum fl_rc check_versions(const struct fl_handler *found, const char *path,
-				 struct fl_err *err)
+static const struct plugin_kind handlers = {.noun = "handler",
+					    .symbol = "fl_handler_plugin",
+					    .abi_major = FL_HANDLER_ABI_MAJOR,
+					    .abi_minor = FL_HANDLER_ABI_MINOR,
+					    .size_min = FL_HANDLER_SIZE_1_0,
+					    .size = sizeof(struct fl_handler)};
+
+/* What every object begins with, whatever its kind. */
+struct versions {
+	uint32_t abi_major, abi_minor, size;
+};
+
+static enum fl_rc check_versions(const struct plugin_kind *kind, const struct versions *found,
+				 const char *path, struct fl_err *err)
 {
-	if (found->abi_major != FL_HANDLER_ABI_MAJOR)
+	if (found->abi_major != kind->abi_major)
 		return fl_fail(err, FL_E_PLUGIN_ABI, 0,
-			       "'%s' was built for handler ABI %u.%u, this runner speaks %u.%u",
-			       path, found->abi_major, found->abi_minor, FL_HANDLER_ABI_MAJOR,
-			       FL_HANDLER_ABI_MINOR);
-	if (found->size < FL_HANDLER_SIZE_1_0)
+			       "'%s' was built for %s ABI %u.%u, this runner speaks %u.%u", path,
+			       kind->noun, found->abi_major, found->abi_minor, kind->abi_major,
+			       kind->abi_minor);
+	if (found->size < kind->size_min)
 		return fl_fail(err, FL_E_PLUGIN_ABI, 0,
 			       "'%s': its object has %u bytes, ABI %u.0 has %zu", path, found->size,
-			       FL_HANDLER_ABI_MAJOR, FL_HANDLER_SIZE_1_0);
+			       kind->abi_major, kind->size_min);
 	return FL_OK;
 }
 
-static enum fl_rc require(const char *path, bool present, const char *call, struct fl_err *err)
+enum fl_rc plugin_require(const char *path, bool present, const char *call, struct fl_err *err)
 {
 	if (present)
 		return FL_OK;
@@ -46,20 +58,22 @@ static enum fl_rc require(const char *path, bool present, const char *call, stru
 
 static enum fl_rc check_calls(const struct fl_handler *c, const char *path, struct fl_err *err)
 {
-	enum fl_rc rc = require(path, c->hello != NULL, "hello", err);
+	enum fl_rc rc = plugin_require(path, c->hello != NULL, "hello", err);
 	if (rc == FL_OK)
-		rc = require(path, c->observe != NULL, "observe", err);
+		rc = plugin_require(path, c->observe != NULL, "observe", err);
 	if (rc == FL_OK)
-		rc = require(path, c->prepare != NULL, "prepare", err);
+		rc = plugin_require(path, c->prepare != NULL, "prepare", err);
 	if (rc == FL_OK)
-		rc = require(path, c->stage != NULL, "stage", err);
+		rc = plugin_require(path, c->stage != NULL, "stage", err);
 	if (rc == FL_OK)
-		rc = require(path, c->flush != NULL, "flush", err);
+		rc = plugin_require(path, c->flush != NULL, "flush", err);
 	return rc;
 }
 
-enum fl_rc plugin_load(struct plugin *plugin, const char *path, struct fl_err *err)
+enum fl_rc plugin_open(const struct plugin_kind *kind, const char *path, void *calls,
+		       struct fl_err *err)
 {
+	struct versions versions;
 	void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (object == NULL) {
 		const char *why = dlerror();
@@ -67,17 +81,23 @@ enum fl_rc plugin_load(struct plugin *plugin, const char *path, struct fl_err *e
 			return fl_fail(err, FL_E_PLUGIN_MISSING, 0, "no plugin '%s'", path);
 		return fl_fail(err, FL_E_PLUGIN_ABI, 0, "load: %s", why == NULL ? path : why);
 	}
-	const struct fl_handler *found = dlsym(object, "fl_handler_plugin");
+	const void *found = dlsym(object, kind->symbol);
 	if (found == NULL)
-		return fl_fail(err, FL_E_PLUGIN_ABI, 0,
-			       "'%s' exports no 'fl_handler_plugin': it is no handler", path);
-	enum fl_rc rc = check_versions(found, path, err);
+		return fl_fail(err, FL_E_PLUGIN_ABI, 0, "'%s' exports no '%s': it is no %s", path,
+			       kind->symbol, kind->noun);
+	memcpy(&versions, found, sizeof(versions));
+	enum fl_rc rc = check_versions(kind, &versions, path, err);
 	if (rc != FL_OK)
 		return rc;
-	memset(&plugin->calls, 0, sizeof(plugin->calls));
-	memcpy(&plugin->calls, found,
-	       found->size < sizeof(plugin->calls) ? found->size : sizeof(plugin->calls));
-	return check_calls(&plugin->calls, path, err);
+	memset(calls, 0, kind->size);
+	memcpy(calls, found, versions.size < kind->size ? versions.size : kind->size);
+	return FL_OK;
+}
+
+enum fl_rc plugin_load(struct plugin *plugin, const char *path, struct fl_err *err)
+{
+	enum fl_rc rc = plugin_open(&handlers, path, &plugin->calls, err);
+	return rc == FL_OK ? check_calls(&plugin->calls, path, err) : rc;
 }
 
 bool plugin_can(const struct plugin *plugin, enum fl_capability capability)
@@ -94,12 +114,16 @@ const char *plugin_capability_name(const struct plugin *plugin, size_t i)
 	return NULL;
 }
 
+uint64_t plugin_deadline(uint32_t stated_ms)
+{
+	if (stated_ms == 0)
+		return FL_DEADLINE_DEFAULT_MS;
+	return stated_ms < FL_DEADLINE_MAX_MS ? stated_ms : FL_DEADLINE_MAX_MS;
+}
+
 uint64_t plugin_deadline_ms(const struct plugin *plugin, enum fl_call call)
 {
-	uint32_t ms = plugin->hello.deadline_ms[call];
-	if (ms == 0)
-		return FL_DEADLINE_DEFAULT_MS;
-	return ms < FL_DEADLINE_MAX_MS ? ms : FL_DEADLINE_MAX_MS;
+	return plugin_deadline(plugin->hello.deadline_ms[call]);
 }
 
 static enum fl_rc check_promises(const struct plugin *p, struct fl_err *err)
@@ -119,12 +143,12 @@ static enum fl_rc check_promises(const struct plugin *p, struct fl_err *err)
 	};
 	for (size_t i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
 		if (promises[i].promised && !promises[i].present)
-			return require(name, false, promises[i].call, err);
+			return plugin_require(name, false, promises[i].call, err);
 	}
 	return FL_OK;
 }
 
-static struct fl_result new_result(void)
+struct fl_result plugin_result(void)
 {
 	struct fl_result result;
 	memset(&result, 0, sizeof(result));
@@ -134,7 +158,7 @@ static struct fl_result new_result(void)
 
 enum fl_rc plugin_hello(struct plugin *plugin, const struct fl_host *host, struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	memset(&plugin->hello, 0, sizeof(plugin->hello));
 	plugin->hello.size = sizeof(plugin->hello);
 	int cls = plugin->calls.hello(host, &plugin->hello, &result);
@@ -145,14 +169,14 @@ enum fl_rc plugin_hello(struct plugin *plugin, const struct fl_host *host, struc
 enum fl_rc plugin_step_call(struct plugin *plugin, const char *name, plugin_step *step,
 			    const struct fl_task *task, struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	int cls = step(plugin->hello.self, task, &result);
 	return verdict_from_plugin(plugin->verdict, name, cls, &result, err);
 }
 
 enum fl_rc plugin_enumerate(struct plugin *plugin, struct fl_components *ret, struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	memset(ret, 0, sizeof(*ret));
 	ret->size = sizeof(*ret);
 	int cls = plugin->calls.enumerate(plugin->hello.self, ret, &result);
@@ -173,7 +197,7 @@ enum fl_rc plugin_enumerate(struct plugin *plugin, struct fl_components *ret, st
 enum fl_rc plugin_observe(struct plugin *plugin, const struct fl_task *task,
 			  struct fl_observation *ret, struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	memset(ret, 0, sizeof(*ret));
 	ret->size = sizeof(*ret);
 	int cls = plugin->calls.observe(plugin->hello.self, task, ret, &result);
@@ -184,7 +208,7 @@ enum fl_rc plugin_observe(struct plugin *plugin, const struct fl_task *task,
 enum fl_rc plugin_prepare(struct plugin *plugin, const struct fl_task *task, struct fl_plan *ret,
 			  struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	memset(ret, 0, sizeof(*ret));
 	ret->size = sizeof(*ret);
 	int cls = plugin->calls.prepare(plugin->hello.self, task, ret, &result);
@@ -198,7 +222,7 @@ enum fl_rc plugin_prepare(struct plugin *plugin, const struct fl_task *task, str
 enum fl_rc plugin_stage(struct plugin *plugin, const struct fl_task *task, uint64_t offset,
 			const void *data, uint32_t len, struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	int cls = plugin->calls.stage(plugin->hello.self, task, offset, data, len, &result);
 	return verdict_from_plugin(plugin->verdict, "stage", cls, &result, err);
 }
@@ -206,7 +230,7 @@ enum fl_rc plugin_stage(struct plugin *plugin, const struct fl_task *task, uint6
 enum fl_rc plugin_flush(struct plugin *plugin, const struct fl_task *task, uint64_t offset,
 			uint64_t len, struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	int cls = plugin->calls.flush(plugin->hello.self, task, offset, len, &result);
 	return verdict_from_plugin(plugin->verdict, "flush", cls, &result, err);
 }
@@ -214,7 +238,7 @@ enum fl_rc plugin_flush(struct plugin *plugin, const struct fl_task *task, uint6
 enum fl_rc plugin_read(struct plugin *plugin, const struct fl_task *task, uint64_t offset,
 		       void *data, uint32_t len, struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	int cls = plugin->calls.read(plugin->hello.self, task, offset, data, len, &result);
 	return verdict_from_plugin(plugin->verdict, "read", cls, &result, err);
 }
@@ -222,7 +246,7 @@ enum fl_rc plugin_read(struct plugin *plugin, const struct fl_task *task, uint64
 enum fl_rc plugin_zero_tail(struct plugin *plugin, const struct fl_task *task, uint64_t offset,
 			    struct fl_err *err)
 {
-	struct fl_result result = new_result();
+	struct fl_result result = plugin_result();
 	if (plugin->calls.zero_tail == NULL)
 		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "this handler cannot zero the rest");
 	int cls = plugin->calls.zero_tail(plugin->hello.self, task, offset, &result);

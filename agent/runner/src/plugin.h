@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One loaded handler: the ABI check, its hello, and its calls with what each must be given. */
+/* One loaded handler: the ABI check, its hello, and its calls with what each must be given.
+ * Decoders are loaded here too; their calls are in decoder.h. */
 #ifndef FL_RUNNER_PLUGIN_H
 #define FL_RUNNER_PLUGIN_H
 
@@ -13,11 +14,30 @@ struct plugin {
 	struct verdict *verdict; /* borrowed: of the call that failed last */
 };
 
+/* What an exported object must be: of a handler, or of a decoder. */
+struct plugin_kind {
+	const char *noun, *symbol;
+	uint32_t abi_major, abi_minor;
+	size_t size_min, size; /* of its first version; of this runner's */
+};
+
+/*
+ * Loads the object at path and copies what it exports to *calls, zeros where its version has
+ * nothing. FL_E_PLUGIN_MISSING, FL_E_PLUGIN_ABI with a text that tells both versions. Stays loaded
+ * until the process ends.
+ */
+enum fl_rc plugin_open(const struct plugin_kind *kind, const char *path, void *calls,
+		       struct fl_err *err) FL_CHECKED;
+/* FL_E_PLUGIN_ABI when the call isn't there. */
+enum fl_rc plugin_require(const char *path, bool present, const char *call,
+			  struct fl_err *err) FL_CHECKED;
+struct fl_result plugin_result(void);
+/* A deadline as hello states it, within its limits. */
+uint64_t plugin_deadline(uint32_t stated_ms);
+
 /* A call with no other arguments than the task. */
 typedef int plugin_step(void *self, const struct fl_task *task, struct fl_result *result);
 
-/* FL_E_PLUGIN_MISSING, FL_E_PLUGIN_ABI with a text that tells both versions. Stays loaded until the
- * process ends. */
 enum fl_rc plugin_load(struct plugin *plugin, const char *path, struct fl_err *err) FL_CHECKED;
 /* Calls hello, and checks that what it promises is there. */
 enum fl_rc plugin_hello(struct plugin *plugin, const struct fl_host *host,

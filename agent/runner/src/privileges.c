@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +15,9 @@
 #define MEMORY_MAX                                                                                 \
 	((rlim_t)256 << 20) /* address space; what the runner itself needs is a tenth              \
 			     */
+
+/* The host's own: frames, and what malloc takes at a time. */
+#define MEMORY_HOST ((rlim_t)1 << 20)
 
 enum fl_rc account_find(const char *user, struct account *ret, struct fl_err *err)
 {
@@ -71,3 +75,32 @@ enum fl_rc limits_set(uint64_t file_size_max, struct fl_err *err)
 	}
 	return FL_OK;
 }
+
+#ifdef FL_SANITIZED
+enum fl_rc memory_limit(int statm, uint64_t max, struct fl_err *err)
+{
+	(void)statm;
+	(void)max;
+	(void)err;
+	return FL_OK;
+}
+#else
+/* The hard limit that is in force is never passed: limits_set came before. */
+enum fl_rc memory_limit(int statm, uint64_t max, struct fl_err *err)
+{
+	char text[128];
+	struct rlimit now;
+	ssize_t n = pread(statm, text, sizeof(text) - 1, 0);
+	if (n <= 0 || getrlimit(RLIMIT_AS, &now) != 0)
+		return fl_fail(err, FL_E_SANDBOX, errno, "memory in use");
+	text[n] = '\0';
+	rlim_t mapped = (rlim_t)strtoull(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
+	rlim_t limit = mapped + (rlim_t)max + MEMORY_HOST;
+	if (limit > now.rlim_max)
+		limit = now.rlim_max;
+	const struct rlimit new = {limit, limit};
+	if (prlimit(0, RLIMIT_AS, &new, NULL) != 0)
+		return fl_fail(err, FL_E_SANDBOX, errno, "memory limit");
+	return FL_OK;
+}
+#endif

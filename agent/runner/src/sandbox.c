@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox.h"
 
+#include <fairlead/base/file.h>
+
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,9 +76,17 @@ static enum fl_rc enter_landlock(struct sandbox *sandbox, struct fl_err *err)
 	return landlock_allow(abi, folders, err);
 }
 
+static enum fl_rc open_statm(struct sandbox *sandbox, struct fl_err *err)
+{
+	sandbox->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	return sandbox->statm >= 0 ? FL_OK : fl_fail(err, FL_E_SANDBOX, errno, "statm");
+}
+
 enum fl_rc sandbox_enter(struct sandbox *sandbox, struct fl_err *err)
 {
 	enum fl_rc rc = account_take(&sandbox->account, err);
+	if (rc == FL_OK && sandbox->decoder_memory > 0)
+		rc = open_statm(sandbox, err);
 	if (rc == FL_OK && sandbox->account.change)
 		protections_add(&sandbox->protections, "user:%s", sandbox->user);
 	if (rc == FL_OK)
@@ -92,8 +104,20 @@ enum fl_rc sandbox_enter(struct sandbox *sandbox, struct fl_err *err)
 	return rc;
 }
 
+/* Now that the plugin's code is mapped, what it allocates can be told from it. */
+static enum fl_rc close_memory(struct sandbox *sandbox, struct fl_err *err)
+{
+	enum fl_rc rc = memory_limit(sandbox->statm, sandbox->decoder_memory, err);
+	fl_close(&sandbox->statm);
+	if (rc == FL_OK)
+		protections_add(&sandbox->protections, "memory:%llu",
+				(unsigned long long)sandbox->decoder_memory);
+	return rc;
+}
+
 enum fl_rc sandbox_close(struct sandbox *sandbox, struct fl_err *err)
 {
+	const bool decoder = sandbox->decoder_memory > 0;
 	/* pthread_exit and unwinding load it at their first use: then no file can be opened any
 	 * more. */
 	(void)dlopen("libgcc_s.so.1", RTLD_NOW);
@@ -102,7 +126,10 @@ enum fl_rc sandbox_close(struct sandbox *sandbox, struct fl_err *err)
 	enum fl_rc rc = abi == 0 ? FL_OK : landlock_allow(abi, nothing, err);
 	if (rc == FL_OK && abi > 0)
 		protections_add(&sandbox->protections, "landlock:abi%d", abi);
-	if (rc == FL_OK && seccomp_apply(SECCOMP_WORKING, err) == FL_OK) {
+	if (rc == FL_OK && decoder)
+		rc = close_memory(sandbox, err);
+	if (rc == FL_OK &&
+	    seccomp_apply(decoder ? SECCOMP_DECODING : SECCOMP_WORKING, err) == FL_OK) {
 		protections_add(&sandbox->protections, "seccomp");
 		protections_add(&sandbox->protections, "no_network");
 	}

@@ -6,7 +6,7 @@
  *   processes_split   outer, inner    namespaces; inner is process 1 of its own
  *   sandbox_enter     inner           account, capabilities, limits, Landlock: libraries, filter 1
  *     dlopen
- *   sandbox_close     inner           Landlock: nothing at all, filter 2
+ *   sandbox_close     inner           Landlock: nothing at all, filter 2; of a decoder: its memory
  *
  * What the kernel or the machine doesn't offer is left out and reported, unless the configuration
  * requires it.
@@ -43,8 +43,10 @@ struct sandbox {
 	struct protections protections;
 	struct account account;
 	char user[65];
-	uint64_t file_size_max; /* RLIMIT_FSIZE */
-	char plugin_dir[4096];	/* readable until sandbox_close */
+	uint64_t file_size_max;	 /* RLIMIT_FSIZE */
+	uint64_t decoder_memory; /* of a decoder, bytes; 0: the plugin is a handler */
+	int statm;		 /* while a decoder is loaded: what this process has mapped */
+	char plugin_dir[4096];	 /* readable until sandbox_close */
 };
 
 /* user: "" or NULL for none. FL_E_CONFIG: no such account, or it cannot be taken. */
@@ -74,6 +76,8 @@ enum fl_rc account_find(const char *user, struct account *ret, struct fl_err *er
 enum fl_rc account_take(const struct account *account, struct fl_err *err) FL_CHECKED;
 enum fl_rc capabilities_drop(struct fl_err *err) FL_CHECKED;
 enum fl_rc limits_set(uint64_t file_size_max, struct fl_err *err) FL_CHECKED;
+/* From now on no more than max bytes are mapped beyond what is now; statm: /proc/self/statm. */
+enum fl_rc memory_limit(int statm, uint64_t max, struct fl_err *err) FL_CHECKED;
 
 /* The version of Landlock's ABI, 0 where there is none. */
 int landlock_abi(void);
@@ -82,8 +86,9 @@ int landlock_abi(void);
 enum fl_rc landlock_allow(int abi, const char *const *folders, struct fl_err *err) FL_CHECKED;
 
 enum seccomp_stage {
-	SECCOMP_LOADING, /* what dlopen needs: opening files for reading, executable mappings */
-	SECCOMP_WORKING, /* what a handler needs with the descriptors it was given */
+	SECCOMP_LOADING,  /* what dlopen needs: opening files for reading, executable mappings */
+	SECCOMP_WORKING,  /* what a handler needs with the descriptors it was given */
+	SECCOMP_DECODING, /* reading, memory, the channels: all that a decoder's host needs */
 };
 enum fl_rc seccomp_apply(enum seccomp_stage stage, struct fl_err *err) FL_CHECKED;
 

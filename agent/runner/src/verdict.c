@@ -21,9 +21,10 @@ static const struct {
 static bool is_permanent(enum fl_rc rc)
 {
 	static const enum fl_rc permanent[] = {
-		FL_E_FORMAT,	     FL_E_SIZE_MISMATCH, FL_E_SLOT_TOO_SMALL, FL_E_PLUGIN_ABI,
-		FL_E_PLUGIN_MISSING, FL_E_NOT_SUPPORTED, FL_E_SANDBOX,	      FL_E_INVALID_ARGUMENT,
-		FL_E_TOO_LARGE,	     FL_E_CONFIG,
+		FL_E_FORMAT,	 FL_E_SIZE_MISMATCH,	FL_E_SLOT_TOO_SMALL,
+		FL_E_PLUGIN_ABI, FL_E_PLUGIN_MISSING,	FL_E_NOT_SUPPORTED,
+		FL_E_SANDBOX,	 FL_E_INVALID_ARGUMENT, FL_E_TOO_LARGE,
+		FL_E_CONFIG,	 FL_E_PLUGIN_CONTRACT,
 	};
 	for (size_t i = 0; i < sizeof(permanent) / sizeof(permanent[0]); i++) {
 		if (permanent[i] == rc)

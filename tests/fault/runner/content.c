@@ -89,6 +89,53 @@ void content_make_dense(struct content *c, size_t image_len, uint32_t frame_size
 	make(c, image_len, frame_size, 77, true);
 }
 
+static void put(struct fl_buf *out, uint64_t v, size_t len)
+{
+	struct fl_err err;
+	uint8_t b[8];
+	for (size_t i = 0; i < len; i++)
+		b[i] = (uint8_t)(v >> (8 * (len - 1 - i)));
+	MUST(fl_buf_append(out, b, len, &err));
+}
+
+void patch_sign(struct patch *p)
+{
+	sign(p->bytes.data, p->bytes.len, &p->root, &p->tree);
+}
+
+void patch_make(struct patch *p, const struct content *c, unsigned literal_every)
+{
+	const size_t run = 10007; /* no multiple of anything */
+	struct fl_err err;
+	*p = (struct patch){.source = malloc(c->image_len + 1), .source_len = c->image_len};
+	p->bytes = FL_BUF((size_t)1 << 28);
+	p->tree = FL_BUF((size_t)1 << 22);
+	/* the source is the image, its bytes in reverse order of runs */
+	for (size_t at = 0; at < c->image_len; at += run) {
+		size_t len = c->image_len - at < run ? c->image_len - at : run;
+		memcpy(p->source + c->image_len - at - len, c->image + at, len);
+	}
+	MUST(fl_buf_append(&p->bytes, "PTCH", 4, &err));
+	for (size_t at = 0, i = 1; at < c->image_len; at += run, i++) {
+		size_t len = c->image_len - at < run ? c->image_len - at : run;
+		bool literal = i % literal_every == 0;
+		put(&p->bytes, literal ? 'L' : 'C', 1);
+		put(&p->bytes, len, 4);
+		if (literal)
+			MUST(fl_buf_append(&p->bytes, c->image + at, len, &err));
+		else
+			put(&p->bytes, c->image_len - at - len, 8);
+	}
+	patch_sign(p);
+}
+
+void patch_free(struct patch *p)
+{
+	free(p->source);
+	fl_buf_free(&p->bytes);
+	fl_buf_free(&p->tree);
+}
+
 void content_free(struct content *c)
 {
 	free(c->image);

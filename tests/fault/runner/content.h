@@ -14,6 +14,22 @@ struct content {
 	uint32_t frame_size;
 };
 
+/* A source, and the artifact of the test decoder (plugins/patch.h) that makes the image out of it.
+ */
+struct patch {
+	uint8_t *source;
+	size_t source_len;
+	struct fl_buf bytes, tree;
+	struct fl_digest root;
+};
+
+/* Most of the image is somewhere in the source, and every literal_every-th run isn't; owned by *p.
+ */
+void patch_make(struct patch *p, const struct content *c, unsigned literal_every);
+/* Signs the bytes anew as they stand now. */
+void patch_sign(struct patch *p);
+void patch_free(struct patch *p);
+
 /* Noise with the given number of different bytes per chunk, so that it packs more or less; owned by
  * *c. */
 void content_make(struct content *c, size_t image_len, uint32_t frame_size, unsigned seed);

@@ -2,12 +2,15 @@
 /* The parts of the sandbox, one by one, each in a child of its own. */
 #include "sandbox.h"
 
+#include <fairlead/base/file.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -114,6 +117,59 @@ Test(runner_sandbox_parts, two_filters)
 {
 	cr_expect_eq(in_child(filters, 0), 0);
 }
+
+static int decoder_filter(int unused)
+{
+	struct fl_err err;
+	int pipe_ends[2];
+	char byte = 0;
+	(void)unused;
+	FL_AUTO_FD file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (new_privileges(0) != 0 || seccomp_apply(SECCOMP_DECODING, &err) != FL_OK)
+		return 1;
+	if (!refused((int)write(file, &byte, 1)) || !refused((int)pwrite(file, &byte, 1, 0)) ||
+	    !refused(ftruncate(file, 0)) || !refused(pipe2(pipe_ends, 0)) ||
+	    !refused(open("/etc/passwd", O_RDONLY)))
+		return 2;
+	if (pread(file, &byte, 1, 0) != 0 || write(STDERR_FILENO, "", 0) != 0)
+		return 3;
+	return fork() >= 0 ? 4 : 0;
+}
+
+Test(runner_sandbox_parts, the_filter_of_a_decoder)
+{
+	cr_expect_eq(in_child(decoder_filter, 0), 0);
+}
+
+#ifndef FL_SANITIZED /* there the address space isn't limited */
+static int memory(int mib)
+{
+	struct fl_err err;
+	const size_t max = (size_t)mib << 20;
+	FL_AUTO_FD statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	if (memory_limit(statm, max, &err) != FL_OK)
+		return 1;
+	void *granted = mmap(NULL, max, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (granted == MAP_FAILED)
+		return 2;
+	if (mmap(NULL, 2 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+		return 3;
+	if (munmap(granted, max) != 0 || memory_limit(statm, 2 * max, &err) != FL_OK)
+		return 4; /* not an error, and never above what is in force */
+	return mmap(NULL, max + (2 << 20), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+			       MAP_FAILED
+		       ? 0
+		       : 5;
+}
+
+Test(runner_sandbox_parts, the_memory_of_a_decoder)
+{
+	for (int mib = 4; mib <= 64; mib *= 4)
+		cr_expect_eq(in_child(memory, mib), 0, "%d MiB", mib);
+	struct fl_err err;
+	cr_expect_eq(memory_limit(-1, 1, &err), FL_E_SANDBOX);
+}
+#endif
 
 Test(runner_sandbox_parts, what_must_be_in_force)
 {

@@ -23,6 +23,8 @@ Test(runner_verdict, what_can_pass_is_tried_again)
 		{FL_E_PLUGIN_ABI, FL_CLASS_PERMANENT},
 		{FL_E_SANDBOX, FL_CLASS_PERMANENT},
 		{FL_E_SLOT_TOO_SMALL, FL_CLASS_PERMANENT},
+		{FL_E_PLUGIN_CONTRACT, FL_CLASS_PERMANENT},
+		{FL_E_TRUNCATED, FL_CLASS_RETRY},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct verdict v = {0};
