@@ -24,6 +24,9 @@ static const char help[] =
 	"        --api-port N         for operators and enrolment (default 8444)\n"
 	"  fairlead-fleet run DIR\n"
 	"      Serves until SIGTERM or SIGINT.\n"
+	"  fairlead-fleet token DIR add|revoke NAME\n"
+	"      Makes and prints an operator's token, or makes all of that name invalid; also while the\n"
+	"      server runs, which knows of it within a second.\n"
 	"  fairlead-fleet audit DIR\n"
 	"      Prints the audit log and checks its chain; also while the server runs.\n"
 	"  fairlead-fleet --help | --version\n"
@@ -104,6 +107,14 @@ static int run(int argc, char **argv)
 	return finish(fl_server_run(argv[1], &err), &err, "run");
 }
 
+static int token(int argc, char **argv)
+{
+	if (argc != 4)
+		return usage("token needs a folder, add or revoke, and a name");
+	struct fl_err err = {0};
+	return finish(fl_server_token(argv[1], argv[2], argv[3], &err), &err, "token");
+}
+
 static int audit(int argc, char **argv)
 {
 	if (argc != 2)
@@ -132,7 +143,7 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{"init", init}, {"run", run}, {"audit", audit}, {"--help", print_help},
+	{"init", init}, {"run", run}, {"token", token}, {"audit", audit}, {"--help", print_help},
 	{"--version", print_version},
 };
 

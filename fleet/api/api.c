@@ -48,7 +48,7 @@ struct pending {
 	struct fl_api *api;
 	const struct route *route;
 	struct fl_route_match match;
-	const char *actor;
+	char actor[FL_AUTH_ACTOR_MAX];
 };
 
 static const struct route *find_route(const struct fl_http_request *r, struct fl_route_match *match)
@@ -102,7 +102,8 @@ static enum fl_rc admit(struct fl_api *api, const struct fl_http_request *r, str
 {
 	p->route = find_route(r, &p->match);
 	if (p->route == NULL || p->route->access == WITH_TOKEN) {
-		enum fl_rc rc = fl_auth_check(api->auth, r->authorization, &p->actor, err);
+		fl_auth_refresh(api->auth, api->db, fl_clock_boot_ms(api->clock));
+		enum fl_rc rc = fl_auth_check(api->auth, r->authorization, p->actor, err);
 		if (rc != FL_OK)
 			return rc; /* also for what doesn't exist: no map for strangers */
 	}
@@ -113,7 +114,7 @@ static void on_request(void *ctx, struct fl_http *http)
 {
 	struct fl_api *api = ctx;
 	const struct fl_http_request *r = fl_http_request(http);
-	struct pending p = {.actor = ""};
+	struct pending p = {0};
 	struct fl_err err;
 	if (admit(api, r, &p, &err) != FL_OK) {
 		fl_http_reply_error(http, &err);

@@ -26,7 +26,7 @@ struct fl_api {
 	const struct fl_blob *blob;
 	const struct fl_bus *bus;
 	struct fl_db *db;
-	const struct fl_auth *auth;
+	struct fl_auth *auth;
 	const struct fl_clock *clock;
 	const char *version;
 	struct fl_rate enrol_rate;

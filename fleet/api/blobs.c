@@ -11,13 +11,14 @@
 
 #include <fairlead/base/log.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct upload {
 	struct fl_api *api;
 	struct fl_http *http; /* borrowed; NULL once it is gone */
-	const char *actor;
+	char actor[FL_AUTH_ACTOR_MAX];
 	enum fl_blob_kind kind;
 	char root[FL_DIGEST_HEX_SIZE];
 	struct fl_blob_upload *blob; /* owned */
@@ -150,7 +151,8 @@ static void start(struct fl_api *api, struct fl_http *http, const struct fl_api_
 		rc = u == NULL ? fl_fail(&err, FL_E_NO_MEMORY, 0, "upload") : FL_OK;
 	}
 	if (u != NULL) {
-		*u = (struct upload){.api = api, .http = http, .actor = call->actor, .kind = kind};
+		*u = (struct upload){.api = api, .http = http, .kind = kind};
+		snprintf(u->actor, sizeof(u->actor), "%s", call->actor);
 		fl_hex_encode(root.b, sizeof(root.b), u->root);
 		rc = open_upload(api, http, u, &root, &err);
 	}

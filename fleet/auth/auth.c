@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth.h"
 
+#include "audit/audit.h"
+
+#include <fairlead/base/log.h>
 #include <fairlead/trust/digest.h>
 
 #include <stdio.h>
@@ -21,8 +24,32 @@ enum fl_rc fl_auth_new_token(struct fl_db *db, const char *name, uint64_t now,
 	if (rc != FL_OK)
 		return rc;
 	fl_digest_format(&digest, text);
-	return fl_db_run(db, "INSERT INTO tokens (digest, name, created) VALUES ($1, $2, $3)",
-			 FL_DB_PARAMS(fl_db_str(text), fl_db_str(name), fl_db_num(now)), err);
+	struct fl_audit_entry entry = {now, "local", "token.add", name, ""};
+	rc = fl_db_begin(db, err);
+	if (rc != FL_OK)
+		return rc;
+	rc = fl_db_run(db, "INSERT INTO tokens (digest, name, created) VALUES ($1, $2, $3)",
+		       FL_DB_PARAMS(fl_db_str(text), fl_db_str(name), fl_db_num(now)), err);
+	if (rc == FL_OK)
+		rc = fl_audit_add(db, &entry, err);
+	return fl_db_end(db, rc, err);
+}
+
+enum fl_rc fl_auth_revoke(struct fl_db *db, const char *name, uint64_t now, struct fl_err *err)
+{
+	const struct fl_db_value params[] = {fl_db_str(name)};
+	struct fl_db_query query = {"DELETE FROM tokens WHERE name = $1", params, 1, NULL, NULL};
+	struct fl_audit_entry entry = {now, "local", "token.revoke", name, ""};
+	uint64_t n = 0;
+	enum fl_rc rc = fl_db_begin(db, err);
+	if (rc != FL_OK)
+		return rc;
+	rc = fl_db_change(db, &query, &n, err);
+	if (rc == FL_OK && n == 0)
+		rc = fl_fail(err, FL_E_NOT_FOUND, 0, "no token '%s'", name);
+	if (rc == FL_OK)
+		rc = fl_audit_add(db, &entry, err);
+	return fl_db_end(db, rc, err);
 }
 
 static enum fl_rc take_token(void *ctx, const struct fl_db_value *columns, struct fl_err *err)
@@ -39,10 +66,23 @@ static enum fl_rc take_token(void *ctx, const struct fl_db_value *columns, struc
 
 enum fl_rc fl_auth_load(struct fl_auth *auth, struct fl_db *db, struct fl_err *err)
 {
-	auth->n = 0;
+	struct fl_auth new = {.read_ms = auth->read_ms};
 	struct fl_db_query query = {
-		.sql = "SELECT digest, name FROM tokens", .on_row = take_token, .ctx = auth};
-	return fl_db_each(db, &query, err);
+		.sql = "SELECT digest, name FROM tokens", .on_row = take_token, .ctx = &new};
+	enum fl_rc rc = fl_db_each(db, &query, err);
+	if (rc == FL_OK)
+		*auth = new;
+	return rc;
+}
+
+void fl_auth_refresh(struct fl_auth *auth, struct fl_db *db, uint64_t now_ms)
+{
+	struct fl_err err = {0};
+	if (now_ms - auth->read_ms < FL_AUTH_READ_MS)
+		return;
+	auth->read_ms = now_ms;
+	if (fl_auth_load(auth, db, &err) != FL_OK)
+		fl_log_err(FL_LOG_ERROR, &err, "read the tokens again");
 }
 
 /* Looks at every byte, whatever it finds. */
@@ -54,8 +94,8 @@ static bool same(const struct fl_digest *a, const struct fl_digest *b)
 	return different == 0;
 }
 
-enum fl_rc fl_auth_check(const struct fl_auth *auth, const char *header, const char **actor,
-			 struct fl_err *err)
+enum fl_rc fl_auth_check(const struct fl_auth *auth, const char *header,
+			 char actor[FL_AUTH_ACTOR_MAX], struct fl_err *err)
 {
 	static const char scheme[] = "Bearer ";
 	struct fl_digest digest;
@@ -71,7 +111,7 @@ enum fl_rc fl_auth_check(const struct fl_auth *auth, const char *header, const c
 	}
 	if (found == NULL || *token == '\0')
 		return fl_fail(err, FL_E_AUTH, 0, "no valid token");
-	*actor = found;
+	snprintf(actor, FL_AUTH_ACTOR_MAX, "%s", found);
 	return FL_OK;
 }
 

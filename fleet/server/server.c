@@ -243,6 +243,31 @@ enum fl_rc fl_server_run(const char *dir, struct fl_err *err)
 	return rc;
 }
 
+enum fl_rc fl_server_token(const char *dir, const char *verb, const char *name, struct fl_err *err)
+{
+	char path[PATH_MAX], token[FL_TOKEN_SIZE] = "";
+	struct fl_settings settings;
+	struct fl_db db = {0};
+	const bool adds = strcmp(verb, "add") == 0;
+	const uint64_t now = (uint64_t)fl_clock_wall_s(&fl_clock_system);
+	if (!adds && strcmp(verb, "revoke") != 0)
+		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "'%s': not add or revoke", verb);
+	if (!fl_name_valid(name))
+		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "'%s' is no name", name);
+	enum fl_rc rc = fl_settings_load(dir, &settings, err);
+	if (rc == FL_OK) {
+		fl_settings_path(&settings, "fleet.db", path);
+		rc = fl_db_open_sqlite(path, &db, err);
+	}
+	if (rc == FL_OK)
+		rc = adds ? fl_auth_new_token(&db, name, now, token, err)
+			  : fl_auth_revoke(&db, name, now, err);
+	fl_db_close(&db);
+	if (rc == FL_OK && adds)
+		puts(token);
+	return rc;
+}
+
 enum fl_rc fl_server_audit(const char *dir, struct fl_err *err)
 {
 	char path[PATH_MAX];

@@ -48,6 +48,8 @@ enum fl_rc fl_setup_run(const struct fl_setup *setup, struct fl_err *err) FL_CHE
 
 /* Serves until SIGTERM or SIGINT. */
 enum fl_rc fl_server_run(const char *dir, struct fl_err *err) FL_CHECKED;
+/* verb: add (prints the new token), revoke. Also while the server runs. */
+enum fl_rc fl_server_token(const char *dir, const char *verb, const char *name, struct fl_err *err) FL_CHECKED;
 /* Prints the audit log and checks its chain. */
 enum fl_rc fl_server_audit(const char *dir, struct fl_err *err) FL_CHECKED;
 

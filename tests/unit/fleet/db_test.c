@@ -227,8 +227,8 @@ Test(unit_fleet_auth, a_token_opens_and_nothing_else_does)
 {
 	struct fl_err err;
 	struct temp t;
-	struct fl_auth auth;
-	const char *actor = NULL;
+	struct fl_auth auth = {0};
+	char actor[FL_AUTH_ACTOR_MAX];
 	char token[FL_TOKEN_SIZE], other[FL_TOKEN_SIZE], header[128];
 	open_temp(&t);
 	MUST(fl_auth_new_token(&t.db, "admin", 1, token, &err));
@@ -236,21 +236,28 @@ Test(unit_fleet_auth, a_token_opens_and_nothing_else_does)
 	MUST(fl_auth_load(&auth, &t.db, &err));
 	cr_assert_str_neq(token, other);
 	snprintf(header, sizeof(header), "Bearer %s", token);
-	MUST(fl_auth_check(&auth, header, &actor, &err));
+	MUST(fl_auth_check(&auth, header, actor, &err));
 	cr_assert_str_eq(actor, "admin");
 	snprintf(header, sizeof(header), "bearer %s", other);
-	MUST(fl_auth_check(&auth, header, &actor, &err));
+	MUST(fl_auth_check(&auth, header, actor, &err));
 	cr_assert_str_eq(actor, "ci");
 	for (size_t i = 7; header[i] != '\0'; i++) {
 		char kept = header[i];
 		header[i] = kept == '0' ? '1' : '0';
-		cr_assert_eq(fl_auth_check(&auth, header, &actor, &err), FL_E_AUTH, "character %zu", i);
+		cr_assert_eq(fl_auth_check(&auth, header, actor, &err), FL_E_AUTH, "character %zu", i);
 		header[i] = kept;
 	}
 	static const char *const wrong[] = {"", "Bearer ", "Bearer", "Basic x", "admin", "Bearer x"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		cr_assert_eq(fl_auth_check(&auth, wrong[i], &actor, &err), FL_E_AUTH, "%s", wrong[i]);
-	cr_assert_eq(fl_auth_check(&auth, token, &actor, &err), FL_E_AUTH, "without its scheme");
+		cr_assert_eq(fl_auth_check(&auth, wrong[i], actor, &err), FL_E_AUTH, "%s", wrong[i]);
+	cr_assert_eq(fl_auth_check(&auth, token, actor, &err), FL_E_AUTH, "without its scheme");
+	snprintf(header, sizeof(header), "bearer %s", other);
+	MUST(fl_auth_revoke(&t.db, "ci", 2, &err));
+	cr_assert_eq(fl_auth_revoke(&t.db, "ci", 2, &err), FL_E_NOT_FOUND);
+	fl_auth_refresh(&auth, &t.db, FL_AUTH_READ_MS - 1);
+	MUST(fl_auth_check(&auth, header, actor, &err));
+	fl_auth_refresh(&auth, &t.db, FL_AUTH_READ_MS);
+	cr_assert_eq(fl_auth_check(&auth, header, actor, &err), FL_E_AUTH, "revoked");
 	close_temp(&t);
 }
 
@@ -258,9 +265,9 @@ Test(unit_fleet_auth, a_server_without_tokens_opens_to_nobody)
 {
 	struct fl_err err;
 	struct fl_auth auth = {0};
-	const char *actor;
-	cr_assert_eq(fl_auth_check(&auth, "Bearer ", &actor, &err), FL_E_AUTH);
-	cr_assert_eq(fl_auth_check(&auth, "", &actor, &err), FL_E_AUTH);
+	char actor[FL_AUTH_ACTOR_MAX];
+	cr_assert_eq(fl_auth_check(&auth, "Bearer ", actor, &err), FL_E_AUTH);
+	cr_assert_eq(fl_auth_check(&auth, "", actor, &err), FL_E_AUTH);
 }
 
 Test(unit_fleet_auth, a_budget_refills_up_to_its_burst)
