@@ -4,10 +4,12 @@
 
 #include "hub/session.h"
 
+#include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define PT_BUFFER   (64u * 1024)
 #define HEADER_MAX  8192
@@ -106,6 +108,14 @@ static void on_event(void *ctx, const struct fl_bus_event *event)
 
 /* Start */
 
+/* One socket for both, unless the address is one of IPv4, or the kernel has no IPv6. */
+static uint64_t family(const char *address)
+{
+	const bool v4 = address != NULL && strchr(address, ':') == NULL;
+	FL_AUTO_FD probe = v4 ? -1 : socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return probe < 0 ? LWS_SERVER_OPTION_DISABLE_IPV6 : LWS_SERVER_OPTION_IPV6_V6ONLY_MODIFY;
+}
+
 static void common_settings(const struct fl_hub *hub, struct lws_context_creation_info *info)
 {
 	info->vhost_name = "fleet";
@@ -115,7 +125,7 @@ static void common_settings(const struct fl_hub *hub, struct lws_context_creatio
 	info->alpn = "http/1.1";
 	info->timeout_secs = 20;
 	info->keepalive_timeout = 60;
-	info->options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_DISABLE_IPV6;
+	info->options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | family(hub->conf.address);
 	info->error_document_404 = NULL;
 }
 

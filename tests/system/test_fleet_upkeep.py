@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fleet's keeper changes while it runs: tokens, addresses, what is kept for how long."""
 import http.client
+import socket
 import ssl
 import time
 
-from harness import BIN, run
+from harness import BIN, Fleet, run
 
 
 def ask(fleet, token, connection):
@@ -31,3 +32,26 @@ def test_tokens_come_and_go_while_the_server_runs(fleet):
     assert run(BIN / "fairlead-fleet", "token", fleet.folder, "revoke", "ci", check=False).returncode == 1
     audit = run(BIN / "fairlead-fleet", "audit", fleet.folder)
     assert audit.count('"token.add","ci"') == 1 and audit.count('"token.revoke","ci"') == 1
+
+
+def greeted(address, port, fleet):
+    """Does somebody with the fleet's certificate answer there?"""
+    context = ssl.create_default_context(cafile=fleet.ca)
+    try:
+        with socket.create_connection((address, port), 5) as plain, context.wrap_socket(plain, server_hostname=fleet.host):
+            return True
+    except ConnectionRefusedError:
+        return False
+
+
+def test_both_ports_listen_on_ipv4_and_ipv6(tmp_path, keys):
+    fleet = Fleet(tmp_path / "fleet", keys)
+    conf = fleet.folder / "fleet.conf"
+    conf.write_text(conf.read_text().replace("address = 127.0.0.1\n", ""))
+    with fleet:
+        assert [greeted(address, fleet.api_port, fleet) for address in ("127.0.0.1", "::1")] == [True, True]
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, fleet.device_port), 5).close()
+    conf.write_text(conf.read_text().replace("[listen]\n", "[listen]\naddress = 127.0.0.1\n"))
+    with fleet:
+        assert [greeted(address, fleet.api_port, fleet) for address in ("127.0.0.1", "::1")] == [True, False]
