@@ -16,7 +16,15 @@ const char *fl_blob_kind_name(enum fl_blob_kind kind);
 /* One upload: bytes are written to a temporary file and hashed on the way. */
 struct fl_blob_upload;
 
+/* Removes objects that have not been of use since before_s (UTC) and that used() doesn't know; at most `max` of them. */
+struct fl_blob_sweep {
+	uint64_t before_s, max;
+	bool (*used)(void *ctx, const struct fl_digest *root);
+	void *ctx;
+};
+
 struct fl_blob_ops {
+	/* Somebody asks because it is to be used: it is new again for sweep. */
 	bool (*has)(void *self, enum fl_blob_kind kind, const struct fl_digest *root);
 	/* *fd: returned owned. FL_E_NOT_FOUND. */
 	enum fl_rc (*open)(void *self, enum fl_blob_kind kind, const struct fl_digest *root, int *fd,
@@ -33,6 +41,8 @@ struct fl_blob_ops {
 	enum fl_rc (*upload_keep)(struct fl_blob_upload *upload, struct fl_err *err);
 	/* Removes what was not kept. */
 	void (*upload_free)(struct fl_blob_upload *upload);
+	enum fl_rc (*sweep)(void *self, const struct fl_blob_sweep *sweep, uint64_t *removed,
+			    struct fl_err *err);
 	void (*close)(void *self);
 };
 

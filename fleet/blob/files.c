@@ -62,7 +62,10 @@ static bool has(void *self, enum fl_blob_kind kind, const struct fl_digest *root
 {
 	char path[PATH_MAX];
 	path_of(self, kind, root, path);
-	return access(path, R_OK) == 0;
+	if (access(path, R_OK) != 0)
+		return false;
+	(void)utimensat(AT_FDCWD, path, NULL, 0);
+	return true;
 }
 
 static enum fl_rc open_blob(void *self, enum fl_blob_kind kind, const struct fl_digest *root,
@@ -213,13 +216,50 @@ static enum fl_rc upload_keep(struct fl_blob_upload *upload, struct fl_err *err)
 	return sync_folder(folder, err);
 }
 
+static bool is_old(int folder, const char *name, uint64_t before_s)
+{
+	struct stat st;
+	return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_mtime >= 0 && (uint64_t)st.st_mtime < before_s;
+}
+
+static enum fl_rc sweep_folder(const struct files *files, enum fl_blob_kind kind,
+			       const struct fl_blob_sweep *sweep, uint64_t *removed, struct fl_err *err)
+{
+	char path[PATH_MAX];
+	folder_of(files, kind, path);
+	DIR *dir = opendir(path);
+	if (dir == NULL)
+		return fl_fail(err, fl_rc_from_errno(errno), errno, "read '%s'", path);
+	for (const struct dirent *e = readdir(dir); e != NULL && *removed < sweep->max; e = readdir(dir)) {
+		struct fl_digest root;
+		if (fl_hex_decode(e->d_name, strlen(e->d_name), root.b, sizeof(root.b)) &&
+		    is_old(dirfd(dir), e->d_name, sweep->before_s) && !sweep->used(sweep->ctx, &root) &&
+		    unlinkat(dirfd(dir), e->d_name, 0) == 0)
+			++*removed;
+	}
+	closedir(dir);
+	return FL_OK;
+}
+
+static enum fl_rc sweep_unused(void *self, const struct fl_blob_sweep *sweep, uint64_t *removed,
+			       struct fl_err *err)
+{
+	uint64_t n = 0;
+	enum fl_rc rc = sweep_folder(self, FL_BLOB_PAYLOAD, sweep, &n, err);
+	if (rc == FL_OK)
+		rc = sweep_folder(self, FL_BLOB_TREE, sweep, &n, err);
+	*removed = n;
+	return rc;
+}
+
 static void close_files(void *self)
 {
 	free(self);
 }
 
 static const struct fl_blob_ops files_ops = {
-	has, open_blob, upload_new, upload_add, upload_keep, upload_free, close_files,
+	has, open_blob, upload_new, upload_add, upload_keep, upload_free, sweep_unused, close_files,
 };
 
 /* What a crash left in tmp/. */

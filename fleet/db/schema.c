@@ -44,7 +44,12 @@ static const char *const step_1[] = {
 	NULL,
 };
 
-static const char *const *const steps[] = {step_1};
+static const char *const step_2[] = {
+	"CREATE INDEX reports_by_time ON reports (received)",
+	NULL,
+};
+
+static const char *const *const steps[] = {step_1, step_2};
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
 

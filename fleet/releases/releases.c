@@ -235,3 +235,30 @@ enum fl_rc fl_releases_list(struct fl_releases *rel, struct fl_buf *out, struct 
 		rc = fl_db_each(rel->db, &query, err);
 	return rc == FL_OK ? fl_buf_append_str(out, "]}", err) : rc;
 }
+
+static enum fl_rc append_roots(void *ctx, const struct fl_db_value *columns, struct fl_err *err)
+{
+	struct fl_arena arena = FL_ARENA(FL_RELEASE_MEMORY);
+	struct fl_envelope env;
+	struct fl_release release;
+	enum fl_rc rc = fl_envelope_parse(columns[0].text, strlen(columns[0].text), FL_DOC_RELEASE,
+					  &arena, &env, err);
+	if (rc == FL_OK)
+		rc = fl_release_decode(env.payload, &arena, &release, err);
+	for (size_t i = 0; rc == FL_OK && i < release.components.n; i++) {
+		const struct fl_component *c = &release.components.items[i];
+		if (c->installed != NULL)
+			rc = fl_buf_append(ctx, c->installed->tree->root.b, FL_DIGEST_SIZE, err);
+		for (size_t k = 0; rc == FL_OK && k < c->artifacts.n; k++)
+			rc = fl_buf_append(ctx, c->artifacts.items[k].tree->root.b, FL_DIGEST_SIZE, err);
+	}
+	fl_arena_free(&arena);
+	return rc;
+}
+
+enum fl_rc fl_releases_roots(struct fl_releases *rel, struct fl_buf *out, struct fl_err *err)
+{
+	struct fl_db_query query = {
+		.sql = "SELECT envelope FROM releases", .on_row = append_roots, .ctx = out};
+	return fl_db_each(rel->db, &query, err);
+}

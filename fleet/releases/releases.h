@@ -29,6 +29,9 @@ enum fl_rc fl_releases_decode(struct fl_releases *rel, const struct fl_digest *d
 /* Appends {"releases":[…]}, newest first. */
 enum fl_rc fl_releases_list(struct fl_releases *rel, struct fl_buf *out, struct fl_err *err)
 	FL_CHECKED;
+/* Appends the root of every payload and tree that a release names, FL_DIGEST_SIZE bytes each, in no order, some twice. */
+enum fl_rc fl_releases_roots(struct fl_releases *rel, struct fl_buf *out, struct fl_err *err)
+	FL_CHECKED;
 
 #define FL_RELEASE_MEMORY ((size_t)8 * 1024 * 1024)
 

@@ -2,6 +2,7 @@
 /* The server put together: folder, database, keys, modules, ports; and taken apart in the reverse order. */
 #include "api/api.h"
 #include "audit/audit.h"
+#include "retention/retention.h"
 #include "server/settings.h"
 
 #include <fairlead/base/file.h>
@@ -22,6 +23,7 @@
 
 #define ENROLS_PER_S 50.0
 #define ENROLS_BURST 200.0
+#define DAY_S	     UINT64_C(86400)
 
 struct server {
 	struct fl_settings settings;
@@ -38,6 +40,7 @@ struct server {
 	struct fl_registry registry;
 	struct fl_releases releases;
 	struct fl_jobs jobs;
+	struct fl_retention retention;
 	struct fl_api api;
 	struct fl_http_port api_port;
 	struct fl_hub *hub;
@@ -106,6 +109,10 @@ static void join(struct server *s)
 	s->roots.clock = clock;
 	s->registry = (struct fl_registry){&s->db, &s->bus, clock, s->device_ca, &s->device_ca_pem};
 	s->releases = (struct fl_releases){&s->db, &s->blob, &s->roots, clock};
+	s->retention = (struct fl_retention){.db = &s->db, .blob = &s->blob, .releases = &s->releases,
+					     .clock = clock,
+					     .reports_s = s->settings.reports_days * DAY_S,
+					     .unused_s = s->settings.unused_blobs_days * DAY_S};
 	s->jobs.db = &s->db;
 	s->jobs.registry = &s->registry;
 	s->jobs.releases = &s->releases;
@@ -148,6 +155,7 @@ static void stop(struct server *s)
 {
 	uv_close((uv_handle_t *)&s->on_term, NULL);
 	uv_close((uv_handle_t *)&s->on_int, NULL);
+	fl_retention_stop(&s->retention);
 	if (s->hub != NULL)
 		fl_hub_stop(s->hub);
 }
@@ -200,6 +208,7 @@ static enum fl_rc serve(struct server *s, struct fl_err *err)
 {
 	uv_loop_init(&s->loop);
 	take_signals(s);
+	fl_retention_start(&s->retention, &s->loop);
 	enum fl_rc rc = start_hub(s, err);
 	if (rc != FL_OK)
 		stop(s);

@@ -24,6 +24,7 @@ struct fl_settings {
 	uint64_t device_port, api_port;
 	uint64_t reconnect_spread_ms, ping_s, connections_max;
 	uint64_t upload_max;
+	uint64_t reports_days, unused_blobs_days; /* 0: for ever */
 };
 
 /* Reads DIR/fleet.conf; warns of settings it doesn't know. FL_E_CONFIG. */

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fleet's keeper changes while it runs: tokens, addresses, what is kept for how long."""
+import hashlib
 import http.client
+import os
 import socket
 import ssl
+import struct
 import time
 
-from harness import BIN, Fleet, run
+from harness import BIN, Fleet, eventually, run
 
 
 def ask(fleet, token, connection):
@@ -55,3 +58,30 @@ def test_both_ports_listen_on_ipv4_and_ipv6(tmp_path, keys):
     conf.write_text(conf.read_text().replace("[listen]\n", "[listen]\naddress = 127.0.0.1\n"))
     with fleet:
         assert [greeted(address, fleet.api_port, fleet) for address in ("127.0.0.1", "::1")] == [True, False]
+
+
+def put_unnamed(fleet, fill):
+    """A blob that no release names; its path."""
+    data = bytes([fill]) * 1000
+    leaf = hashlib.sha256(struct.pack(">BBQI", 0, 0, 0, len(data)) + data).digest()
+    top = hashlib.sha256(struct.pack(">BBQI", 1, 1, 0, len(leaf)) + leaf).digest()
+    root = hashlib.sha256(struct.pack(">BBQIIQ", 2, 0, 0, 44, 65536, len(data)) + top).hexdigest()
+    status, _ = fleet.rest("PUT", f"/blobs/{root}", data, X_Fairlead_Size=len(data))
+    assert status == 201
+    return fleet.folder / "blobs/sha256-wide1" / root
+
+
+def test_content_that_no_release_names_is_removed_at_the_start(fleet, published, gateway):
+    published(2)
+    old, young = put_unnamed(fleet, 1), put_unnamed(fleet, 2)
+    past = time.time() - 8 * 86400
+    for kind in ("blobs", "trees"):
+        for path in (fleet.folder / kind).rglob("*"):
+            if path.is_file() and path != young:
+                os.utime(path, (past, past))
+    fleet.stop()
+    fleet.start()
+    eventually(lambda: not old.exists(), "the old blob is removed")
+    assert young.exists()
+    job = fleet.deploy(fleet.cli("release", "list")["releases"][0]["digest"], gateway)
+    fleet.wait_job(job, "committed")
