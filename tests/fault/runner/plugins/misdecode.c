@@ -44,6 +44,13 @@ static void hang(void)
 	}
 }
 
+/* All that is granted, and keeps it; work goes on. */
+static void take_all(size_t step)
+{
+	for (uint8_t *p; (p = (uint8_t *)host->alloc(host, step)) != NULL;)
+		memset(p, 1, step);
+}
+
 /* How much there is, in KiB, as a line of the log. */
 static int take_memory(void *take(size_t))
 {
@@ -125,6 +132,8 @@ static int misbehave(const struct patch *p, uint64_t offset, uint8_t *data, uint
 		return end_with(FL_CLASS_NEEDS_USER, "");
 	if (is("refuse"))
 		return end_with(FL_CLASS_PERMANENT, "format");
+	if (is("greedy"))
+		take_all(at_chunk == 3 ? 1000 : 140000);
 	if (is("flip"))
 		data[len / 2] ^= 4;
 	if (misread(p, data) != 0)
