@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define DAY_S	      INT64_C(86400)
-#define CERT_LIFE_S   (3650 * DAY_S)
 #define CLOCK_SLACK_S (2 * DAY_S) /* a gateway's clock may be behind */
 
 /* The same answer for every cause: a guesser learns nothing about names. */
@@ -60,7 +59,7 @@ enum fl_rc fl_registry_enrol(struct fl_registry *reg, const char *device_id, con
 	}
 	int64_t now = fl_clock_wall_s(reg->clock);
 	rc = fl_pki_issue(reg->device_ca, reg->device_ca_pem->data, reg->device_ca_pem->len, &key,
-			  device_id, FL_CERT_CLIENT, NULL, now - CLOCK_SLACK_S, now + CERT_LIFE_S, out,
-			  err);
+			  device_id, FL_CERT_CLIENT, NULL, now - CLOCK_SLACK_S,
+			  now + (int64_t)reg->certificate_s, out, err);
 	return rc == FL_OK ? note(reg, device_id, &key, err) : rc;
 }

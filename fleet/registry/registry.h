@@ -20,6 +20,7 @@ struct fl_registry {
 	const struct fl_clock *clock;	/* kept */
 	const struct fl_key *device_ca; /* kept */
 	const struct fl_buf *device_ca_pem;
+	uint64_t certificate_s; /* life of a device's certificate */
 };
 
 /* One device as it stands in the list; texts are borrowed for the call that gives it. */

@@ -107,7 +107,9 @@ static void join(struct server *s)
 	s->roots.db = &s->db;
 	s->roots.bus = &s->bus;
 	s->roots.clock = clock;
-	s->registry = (struct fl_registry){&s->db, &s->bus, clock, s->device_ca, &s->device_ca_pem};
+	s->registry = (struct fl_registry){&s->db,	     &s->bus,
+					   clock,	     s->device_ca,
+					   &s->device_ca_pem, s->settings.certificate_days * DAY_S};
 	s->releases = (struct fl_releases){&s->db, &s->blob, &s->roots, clock};
 	s->retention = (struct fl_retention){.db = &s->db, .blob = &s->blob, .releases = &s->releases,
 					     .clock = clock,

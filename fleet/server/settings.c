@@ -29,6 +29,7 @@ static enum fl_rc read_numbers(struct fl_conf *conf, struct fl_settings *s, stru
 		{"connections", "ping_s", 1, 600, 25, &s->ping_s},
 		{"connections", "max", 1, 1000000, 15000, &s->connections_max},
 		{"uploads", "max_bytes", 1, UINT64_C(1) << 40, UINT64_C(64) << 30, &s->upload_max},
+		{"devices", "certificate_days", 1, 36500, 730, &s->certificate_days},
 		{"retention", "reports_days", 0, 36500, 365, &s->reports_days},
 		{"retention", "unused_blobs_days", 0, 36500, 7, &s->unused_blobs_days},
 	};

@@ -23,7 +23,7 @@ struct fl_settings {
 	char address[64]; /* "" for all */
 	uint64_t device_port, api_port;
 	uint64_t reconnect_spread_ms, ping_s, connections_max;
-	uint64_t upload_max;
+	uint64_t upload_max, certificate_days;
 	uint64_t reports_days, unused_blobs_days; /* 0: for ever */
 };
 

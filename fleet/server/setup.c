@@ -180,6 +180,7 @@ static enum fl_rc write_conf(const struct making *m, struct fl_err *err)
 		"[listen]\n%saddress = 127.0.0.1\ndevice_port = %llu\napi_port = %llu\n\n"
 		"[connections]\nreconnect_spread_ms = 2000\nping_s = 25\nmax = 15000\n\n"
 		"[uploads]\nmax_bytes = 68719476736\n\n"
+		"[devices]\ncertificate_days = 730\n\n"
 		"[retention]\n# 0: for ever\nreports_days = 365\nunused_blobs_days = 7\n",
 		s->host, local ? "" : "# ", (unsigned long long)s->device_port,
 		(unsigned long long)s->api_port);

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent beside a helper that forgets, and what its children get from it."""
+import datetime
 import os
 import time
-from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from harness import eventually, read
 
@@ -115,3 +118,49 @@ def test_a_job_that_ended_before_the_start_has_its_version(fleet, gateway, publi
     eventually(lambda: gateway.pid("agent") not in (None, pid) and gateway.jobs(), "a new agent")
     shown, = gateway.jobs()
     assert (shown["job_id"], shown["state"], shown["version"]) == (job, "committed", "2.0.0")
+
+
+def replace_certificate(gateway, begins, ends):
+    """Its own certificate is one of the fleet's CA with that validity, in days from now."""
+    folder = gateway.folder / "var/identity"
+    authority = x509.load_pem_x509_certificate(gateway.fleet.device_ca.read_bytes())
+    signer = serialization.load_pem_private_key((gateway.fleet.folder / "keys/device-ca.pem").read_bytes(), None)
+    old = x509.load_pem_x509_certificate((folder / "device.pem").read_bytes())
+    now = datetime.datetime.utcnow()
+    made = x509.CertificateBuilder(authority.subject, old.subject, old.public_key(), x509.random_serial_number(),
+                                   now + datetime.timedelta(begins), now + datetime.timedelta(ends), list(old.extensions))
+    (folder / "device.pem").write_bytes(made.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
+
+def restarted_with(gateway, begins, ends):
+    gateway.stop()
+    replace_certificate(gateway, begins, ends)
+    kept = (gateway.folder / "var/identity/device.pem").read_bytes()
+    gateway.start()
+    gateway.wait_connected(60)
+    return lambda: (gateway.folder / "var/identity/device.pem").read_bytes() != kept
+
+
+def test_an_expired_certificate_is_renewed(gateway):
+    renewed = restarted_with(gateway, -10, -1)
+    assert renewed()
+    assert "certificate of gw-1 renewed" in gateway.wait_log("renewed")
+
+
+def test_a_certificate_is_renewed_in_the_last_third_of_its_life(gateway):
+    eventually(restarted_with(gateway, -201, 99), "a new certificate")
+
+
+def test_a_certificate_stays_before_the_last_third_of_its_life(gateway):
+    renewed = restarted_with(gateway, -199, 101)
+    time.sleep(3)
+    assert not renewed()
+
+
+def test_a_revoked_device_gets_no_new_certificate(fleet, gateway):
+    gateway.stop()
+    replace_certificate(gateway, -10, -1)
+    fleet.cli("device", "revoke", gateway.id)
+    gateway.start()
+    gateway.wait_log("renew the certificate")
+    assert not gateway.ctl("status")["fleet"]["connected"]

@@ -434,8 +434,7 @@ enum fl_rc fl_agent_start(struct fl_agent *agent, const char *config_path, struc
 	const struct fl_helper_events events = {on_helper_up, on_helper_down, on_staged, on_phase, agent};
 	fl_helper_init(&agent->helper, &agent->loop, agent->config.helper_socket, &events);
 	agent->running = true;
-	if (!agent->identity.enrolled)
-		fl_enrol_start(&agent->enrol, agent, go_online);
+	fl_enrol_start(&agent->enrol, agent, go_online);
 	return FL_OK;
 }
 

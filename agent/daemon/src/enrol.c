@@ -7,7 +7,9 @@
 
 #include <string.h>
 
-#define RETRY_MAX_MS (UINT64_C(300) * 1000)
+#define RETRY_MAX_MS  (UINT64_C(300) * 1000)
+#define FIRST_LOOK_MS 1000
+#define LOOK_MS	      (UINT64_C(3600) * 1000)
 
 struct enrolment {
 	const char *device_id;
@@ -38,8 +40,23 @@ static void on_retry(uv_timer_t *timer)
 	attempt(timer->data);
 }
 
+static void on_look(uv_timer_t *timer)
+{
+	struct fl_enrol *e = timer->data;
+	e->renewing = true;
+	if (fl_identity_is_due(&e->agent->identity, fl_agent_now_s(e->agent)))
+		attempt(e);
+	else
+		uv_timer_start(timer, on_look, LOOK_MS, 0);
+}
+
 static void try_later(struct fl_enrol *e, const struct fl_err *err)
 {
+	if (e->renewing) {
+		fl_log_err(FL_LOG_WARNING, err, "renew the certificate");
+		uv_timer_start(&e->retry, on_look, LOOK_MS, 0);
+		return;
+	}
 	uint64_t ms = UINT64_C(1000) << (e->tries < 9 ? e->tries : 9);
 	e->tries++;
 	if (ms > RETRY_MAX_MS)
@@ -83,8 +100,11 @@ static void on_done(struct fl_http_request *r, long status, enum fl_rc rc, const
 		try_later(e, &why);
 		return;
 	}
-	fl_log(FL_LOG_NOTICE, "enrolled as %s", e->agent->config.device_id);
-	e->done(e->agent);
+	fl_log(FL_LOG_NOTICE, e->renewing ? "certificate of %s renewed" : "enrolled as %s",
+	       e->agent->config.device_id);
+	uv_timer_start(&e->retry, on_look, LOOK_MS, 0);
+	if (!e->renewing)
+		e->done(e->agent);
 }
 
 static enum fl_rc make_body(struct fl_enrol *e, struct fl_err *err)
@@ -124,7 +144,10 @@ void fl_enrol_start(struct fl_enrol *enrol, struct fl_agent *agent, void (*done)
 				   .answer = FL_BUF(2 * FL_PEM_MAX)};
 	FL_BUG_ON(uv_timer_init(&agent->loop, &enrol->retry) != 0);
 	enrol->retry.data = enrol;
-	attempt(enrol);
+	if (agent->identity.enrolled)
+		uv_timer_start(&enrol->retry, on_look, FIRST_LOOK_MS, 0);
+	else
+		attempt(enrol);
 }
 
 void fl_enrol_done(struct fl_enrol *enrol)

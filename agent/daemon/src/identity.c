@@ -40,7 +40,7 @@ static enum fl_rc publish_key(const struct fl_config *config, const struct fl_pu
 		    : fl_file_replace(config->public_path, key->spki, key->spki_len, 0644, err);
 }
 
-static enum fl_rc check_certificate(const struct fl_identity *id, const struct fl_config *config,
+static enum fl_rc check_certificate(struct fl_identity *id, const struct fl_config *config,
 				    const void *pem, size_t len, struct fl_err *err)
 {
 	struct fl_cert_info info;
@@ -50,6 +50,8 @@ static enum fl_rc check_certificate(const struct fl_identity *id, const struct f
 	if (strcmp(info.common_name, config->device_id) != 0 ||
 	    !fl_digest_equal(&info.key.keyid, &fl_key_public(id->key)->keyid))
 		return fl_fail(err, FL_E_ENROL_REFUSED, 0, "the certificate is for another name or key");
+	id->not_before = info.not_before;
+	id->not_after = info.not_after;
 	return FL_OK;
 }
 
@@ -76,12 +78,21 @@ enum fl_rc fl_identity_open(const struct fl_config *config, struct fl_identity *
 enum fl_rc fl_identity_take_certificate(struct fl_identity *id, const struct fl_config *config,
 					const char *pem, struct fl_err *err)
 {
-	enum fl_rc rc = check_certificate(id, config, pem, strlen(pem), err);
+	struct fl_identity new = *id;
+	enum fl_rc rc = check_certificate(&new, config, pem, strlen(pem), err);
 	if (rc == FL_OK)
 		rc = fl_file_replace(config->certificate_path, pem, strlen(pem), 0644, err);
-	if (rc == FL_OK)
-		id->enrolled = true;
-	return rc;
+	if (rc != FL_OK)
+		return rc;
+	*id = new;
+	id->enrolled = true;
+	return FL_OK;
+}
+
+bool fl_identity_is_due(const struct fl_identity *id, uint64_t now_s)
+{
+	const int64_t life = id->not_after - id->not_before;
+	return id->enrolled && (int64_t)now_s > id->not_after - life / 3;
 }
 
 void fl_identity_done(struct fl_identity *id)
