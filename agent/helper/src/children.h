@@ -15,6 +15,7 @@ enum child_kind {
 	CHILD_NONE,
 	CHILD_STAGE,
 	CHILD_SEAL,
+	CHILD_OBSERVE,
 };
 
 enum child_state {
@@ -40,6 +41,7 @@ struct child {
 	int target;  /* kept open, and with it the lock, until nothing is left of the child */
 	uint64_t silence_ms;  /* allowed */
 	uint64_t deadline_ms; /* by BOOTTIME; of the next sign of life, or of the state */
+	uint64_t until_ms; /* by BOOTTIME: no sign of life moves the deadline past it; 0: none */
 	struct fl_digest job;
 	bool asked;	   /* an agent waits for the answer to a seal, … */
 	uint32_t reply_id; /* … with this id */

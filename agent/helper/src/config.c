@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -120,6 +121,15 @@ static enum fl_rc add_slot(struct config *c, struct component *comp, char letter
 	return FL_OK;
 }
 
+static enum fl_rc find_plugin(struct config *c, struct component *comp, struct fl_err *err)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/%s.so", c->plugins, comp->handler);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return fl_fail(err, FL_E_CONFIG, 0, "the plugin's path is too long");
+	return resolve(c, path, &comp->plugin, err);
+}
+
 static enum fl_rc read_component(struct config *c, const char *section, struct fl_err *err)
 {
 	struct fl_digest digest;
@@ -130,6 +140,8 @@ static enum fl_rc read_component(struct config *c, const char *section, struct f
 	enum fl_rc rc = fl_conf_need(c->conf, section, "handler", &comp->handler, err);
 	if (rc == FL_OK && !fl_name_valid(comp->handler))
 		rc = fl_fail(err, FL_E_CONFIG, 0, "handler '%s' is no name", comp->handler);
+	if (rc == FL_OK)
+		rc = find_plugin(c, comp, err);
 	for (char letter = 'a'; letter <= 'z' && rc == FL_OK; letter++) {
 		const char key[] = {'s', 'l', 'o', 't', '.', letter, '\0'};
 		const char *value = fl_conf_get(c->conf, section, key, NULL);

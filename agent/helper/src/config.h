@@ -19,7 +19,7 @@ struct slot {
 
 struct component {
 	const char *name;
-	const char *handler;
+	const char *handler, *plugin; /* its name; the path of its file */
 	struct fl_anchor_name key; /* in the anchor */
 	struct slot slots[SLOTS_MAX];
 	size_t n_slots;

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define GRACE_MS 3000 /* a runner's outer process kills the inner one 2 s after SIGTERM */
 #define STOP_MS 65000 /* a plugin may inhibit its end for 60 s, and is killed 2 s later */
 #define KILL_MS 5000
 
@@ -43,6 +44,10 @@ static void tell(struct helper *h, struct child *child, const struct outcome *o)
 		staged(h, child, o);
 		return;
 	}
+	if (child->kind == CHILD_OBSERVE) {
+		observed(h, (size_t)(child - h->children), o);
+		return;
+	}
 	enum fl_rc rc = fl_rc_from_name(o->code);
 	if (rc != FL_OK)
 		(void)fl_fail(&err, rc, 0, "%s", o->text[0] == '\0' ? o->code : o->text);
@@ -61,9 +66,12 @@ static void ended(struct helper *h, struct child *child)
 		tell(h, child, &was.outcome);
 	*child = NO_CHILD;
 	h->child_ended = true;
+	if (was.kind == CHILD_STAGE && (strcmp(was.outcome.code, "plugin_crashed") == 0 ||
+					strcmp(was.outcome.code, "plugin_hung") == 0))
+		observe(h, index);
 }
 
-static void enter(struct helper *h, struct child *child, enum child_state state, uint64_t after_ms)
+static void move(struct helper *h, struct child *child, enum child_state state, uint64_t after_ms)
 {
 	child->state = state;
 	child->deadline_ms = fl_clock_boot_ms(h->clock) + after_ms;
@@ -80,8 +88,8 @@ static void give_up(struct helper *h, struct child *child)
 	h->child_ended = true;
 }
 
-void child_end(struct helper *h, struct child *child, const struct fl_ipc_result *result,
-	       uint64_t grace_ms)
+static void begin(struct helper *h, struct child *child, const struct fl_ipc_result *result,
+		  uint64_t grace_ms)
 {
 	if (child->state != CHILD_RUNS)
 		return;
@@ -90,7 +98,12 @@ void child_end(struct helper *h, struct child *child, const struct fl_ipc_result
 	snprintf(o->code, sizeof(o->code), "%s", result->code);
 	snprintf(o->text, sizeof(o->text), "%s", result->text == NULL ? "" : result->text);
 	(void)kill(child->pid, SIGTERM);
-	enter(h, child, CHILD_ENDING, grace_ms);
+	move(h, child, CHILD_ENDING, grace_ms);
+}
+
+void child_end(struct helper *h, struct child *child, const struct fl_ipc_result *result)
+{
+	begin(h, child, result, GRACE_MS);
 }
 
 void on_child_end(struct helper *h, struct child *child)
@@ -100,12 +113,12 @@ void on_child_end(struct helper *h, struct child *child)
 		return;
 	}
 	if (child->state == CHILD_ENDING && child->pidfd < 0)
-		enter(h, child, CHILD_KILLED, KILL_MS); /* no process is left that a signal would reach */
+		move(h, child, CHILD_KILLED, KILL_MS); /* no process is left that a signal would reach */
 	if (fl_clock_boot_ms(h->clock) < child->deadline_ms)
 		return;
 	if (child->state == CHILD_ENDING) {
 		(void)kill(child->pid, SIGKILL);
-		enter(h, child, CHILD_KILLED, KILL_MS);
+		move(h, child, CHILD_KILLED, KILL_MS);
 	} else if (child->state == CHILD_KILLED) {
 		give_up(h, child);
 	}
@@ -119,7 +132,7 @@ enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err)
 		return FL_OK;
 	if (child->state == CHILD_UNKILLABLE)
 		return fl_fail(err, FL_E_RUNNER_UNKILLABLE, 0, "process %d", (int)child->pid);
-	child_end(h, child, &stopped, STOP_MS);
+	begin(h, child, &stopped, child->kind == CHILD_OBSERVE ? GRACE_MS : STOP_MS);
 	h->must_wait = true;
 	return fl_fail(err, FL_E_BUSY, 0, "process %d is ending", (int)child->pid);
 }

@@ -42,7 +42,20 @@ struct request {
 	int fds[FL_FRAME_FDS_MAX];
 	size_t n_fds;
 	bool answered; /* or will be, by an event */
+	bool asked;    /* the handler, for this request */
 	int reply_fd;  /* sent with the plain reply; -1: none */
+};
+
+/* What a handler said about a slot, and what the machine showed of it when it was asked. */
+struct said {
+	char code[41]; /* "": it was not asked, or gave way */
+	char text[257];
+	char slot[2];
+	bool trial, good; /* by the machine */
+	bool present;
+	const char *wrong; /* static; NULL: nothing contradicts the machine */
+	char version[129];
+	uint64_t release_seq;
 };
 
 struct helper {
@@ -65,6 +78,8 @@ struct helper {
 	bool pending;		/* there is one */
 	bool must_wait;		/* for the end of a child: it is carried out anew then */
 	bool child_ended;	/* since the last look */
+	uint64_t greet_by_ms;	/* boot time at which hello waits for no handler any more */
+	struct said said[FL_ANCHOR_COMPONENTS]; /* by the component with that index */
 	struct fl_buf frame, child_frame; /* for receiving */
 	struct boot_view view; /* as observed last */
 	bool seen;	       /* in this turn of the loop, and nothing was switched since */
@@ -113,6 +128,8 @@ enum fl_rc work_open(struct helper *h, const struct fl_digest *job, struct work 
 /* Signatures, revocation, floors: all of it again. */
 enum fl_rc work_verify(struct helper *h, struct work *w, struct fl_err *err) FL_CHECKED;
 void work_free(struct work *w);
+/* The whole digest of a job or release; of a lost document the part that the anchor holds. */
+void whole_digest(struct helper *h, const struct fl_anchor_id *id, struct fl_digest *ret);
 bool job_names(const struct fl_job *job, const char *component);
 enum fl_rc verify_heartbeat(struct helper *h, const struct fl_envelope *env,
 			    struct fl_heartbeat *ret, struct fl_arena *arena, struct fl_err *err)
@@ -141,8 +158,7 @@ void on_child_frame(struct helper *h, struct child *child);
 void fault(struct helper *h, struct child *child, enum fl_rc rc, const char *text);
 void on_child_silence(struct helper *h, struct child *child);
 /* Begins the end; the result is told when nothing is left of the child. Does nothing when the end has begun. */
-void child_end(struct helper *h, struct child *child, const struct fl_ipc_result *result,
-	       uint64_t grace_ms);
+void child_end(struct helper *h, struct child *child, const struct fl_ipc_result *result);
 /* Looks how far the end of a child is; at its deadline, or when its descriptors show something. */
 void on_child_end(struct helper *h, struct child *child);
 /*
@@ -153,6 +169,29 @@ enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err) FL
 enum fl_rc stop_children_of(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
 void seal_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc,
 		   const struct fl_err *err);
+
+/* --- runner.c --- */
+
+struct runner {
+	enum child_kind kind;
+	struct fl_digest job;	   /* zero: no transaction */
+	int data;		   /* the runner's end of the data channel; -1: none */
+	int target;		   /* taken, -1 afterwards, once there is a child */
+	struct fl_ipc_start start; /* what the activity needs; the rest is filled in */
+};
+/* The component has no child. After a failure it may have one that is ending. */
+enum fl_rc start_runner(struct helper *h, const struct component *c, struct runner *r,
+			struct fl_err *err) FL_CHECKED;
+
+/* --- observe.c --- */
+
+/* Asks the handler, unless somebody works on the component; the answer, or why there is none, will stand in h->said. */
+void observe(struct helper *h, size_t index);
+void observe_transactions(struct helper *h);
+bool observing(const struct helper *h);
+void on_observation(struct helper *h, const struct child *child,
+		    const struct fl_ipc_observation *seen);
+void observed(struct helper *h, size_t index, const struct outcome *o);
 
 /* --- target.c --- */
 

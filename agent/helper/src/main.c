@@ -36,6 +36,8 @@ static enum fl_rc start(struct helper *h, const char *config, struct fl_err *err
 		rc = trust_load_root(h, err);
 	if (rc == FL_OK)
 		rc = recover(h, err);
+	if (rc == FL_OK)
+		observe_transactions(h);
 	return rc == FL_OK ? server_open(h, err) : rc;
 }
 

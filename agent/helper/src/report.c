@@ -20,16 +20,6 @@ size_t list_protections(const struct helper *h, const char **names, size_t max)
 	return n;
 }
 
-/* Of a lost document only the part that the anchor holds: better than nothing to show. */
-static void whole_digest(struct helper *h, const struct fl_anchor_id *id, struct fl_digest *ret)
-{
-	struct fl_envelope env;
-	struct fl_arena scratch = FL_ARENA((size_t)1 << 20);
-	memcpy(ret->b, id->b, sizeof(id->b));
-	(void)!fl_anchor_fetch(h->file, id, &scratch, &env, ret, NULL);
-	fl_arena_free(&scratch);
-}
-
 static enum fl_rc list_job(struct helper *h, int place, struct fl_arena *arena,
 			   struct fl_ipc_open_job *ret, struct fl_err *err)
 {
@@ -96,6 +86,9 @@ static void list_component(struct helper *h, const struct component *c,
 		ret->version = info->version;
 		ret->security_version = info->security_version;
 	}
+	const struct said *said = &h->said[component_index(&h->config, c)];
+	ret->observed = said->code[0] == '\0' ? NULL : said->code;
+	ret->observed_text = said->text[0] == '\0' ? NULL : said->text;
 }
 
 static enum fl_rc list_components(struct helper *h, struct fl_arena *arena,
@@ -136,6 +129,11 @@ enum fl_rc on_hello(struct helper *h, struct request *rq, struct fl_err *err)
 	if (hello->proto != FL_IPC_PROTO)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "protocol %llu, ours is %d",
 			       (unsigned long long)hello->proto, FL_IPC_PROTO);
+	/* After a start the handlers' answers belong to what is told; who hangs is not waited for. */
+	if (fl_clock_boot_ms(h->clock) < h->greet_by_ms && observing(h)) {
+		h->must_wait = true;
+		return fl_fail(err, FL_E_BUSY, 0, "handlers are observing");
+	}
 	host_read_line(h->config.boot_id, boot_id, sizeof(boot_id));
 	host_read_line(h->config.boot_failure, failure, sizeof(failure));
 	struct fl_ipc_hello_reply reply = {.proto = FL_IPC_PROTO,
@@ -162,7 +160,8 @@ enum fl_rc on_hello(struct helper *h, struct request *rq, struct fl_err *err)
 }
 
 static void observe_slot(const struct component *c, const struct boot_view *view, size_t i,
-			 const struct fl_image_info *info, struct fl_ipc_slot *ret)
+			 const struct fl_image_info *info, const struct said *said,
+			 struct fl_ipc_slot *ret)
 {
 	const char *name = c->slots[i].name;
 	*ret = (struct fl_ipc_slot){.name = name,
@@ -173,7 +172,20 @@ static void observe_slot(const struct component *c, const struct boot_view *view
 	if (ret->running && info != NULL && strcmp(info->component, c->name) == 0) {
 		ret->version = info->version;
 		ret->release_seq = info->release_seq;
+	} else if (!ret->running && strcmp(said->code, "ok") == 0 && strcmp(said->slot, name) == 0) {
+		ret->version = said->version[0] == '\0' ? NULL : said->version;
+		ret->release_seq = said->release_seq;
 	}
+}
+
+/* True when the handler was asked for this request and has not answered yet. */
+static bool ask_handler(struct helper *h, struct request *rq, const struct component *c)
+{
+	const size_t index = component_index(&h->config, c);
+	if (!rq->asked)
+		observe(h, index);
+	rq->asked = true;
+	return h->children[index].kind == CHILD_OBSERVE;
 }
 
 enum fl_rc on_observe(struct helper *h, struct request *rq, struct fl_err *err)
@@ -186,16 +198,23 @@ enum fl_rc on_observe(struct helper *h, struct request *rq, struct fl_err *err)
 	struct fl_ipc_slot slots[SLOTS_MAX];
 	if (c == NULL)
 		return fl_fail(err, FL_E_NOT_FOUND, 0, "no component '%s'", ask->component);
+	if (ask_handler(h, rq, c)) {
+		h->must_wait = true;
+		return fl_fail(err, FL_E_BUSY, 0, "the handler is observing");
+	}
 	enum fl_rc rc = look(h, &view, err);
 	if (rc != FL_OK)
 		return rc;
+	const struct said *said = &h->said[component_index(&h->config, c)];
 	const bool known = host_image_info(&h->config, &rq->arena, &info, &why) == FL_OK;
 	for (size_t i = 0; i < c->n_slots; i++)
-		observe_slot(c, &view, i, known ? &info : NULL, &slots[i]);
+		observe_slot(c, &view, i, known ? &info : NULL, said, &slots[i]);
 	const struct fl_anchor_component *in_anchor = fl_anchor_find_component(&h->anchor, c->key);
 	const enum fl_phase phase = in_anchor == NULL ? FL_PHASE_IDLE : in_anchor->phase;
 	const struct fl_ipc_observation seen = {.code = "ok",
 						.component = c->name,
+						.observed = said->code[0] == '\0' ? NULL : said->code,
+						.text = said->text[0] == '\0' ? NULL : said->text,
 						.phase = fl_phase_name(phase),
 						.slots = {slots, c->n_slots}};
 	send_agent(h, FL_FRAME_OBSERVATION, rq->id, &seen, -1);

@@ -258,6 +258,10 @@ static int next_timeout(const struct helper *h)
 		const uint64_t again = until_ms(h->recover_again_ms, now);
 		left = again < left ? again : left;
 	}
+	if (h->pending && h->greet_by_ms != 0) {
+		const uint64_t greet = until_ms(h->greet_by_ms, now);
+		left = greet < left ? greet : left;
+	}
 	for (size_t i = 0; i < h->config.n_components; i++) {
 		const struct child *child = &h->children[i];
 		if (child->kind == CHILD_NONE || child->state == CHILD_UNKILLABLE)
@@ -289,9 +293,11 @@ static void check_deadlines(struct helper *h)
 		trial_expire(h);
 	for (size_t i = 0; i < h->config.n_components; i++)
 		check_child(h, &h->children[i]);
-	if (h->pending && h->child_ended)
+	if (h->pending && (h->child_ended || (h->greet_by_ms != 0 && now >= h->greet_by_ms)))
 		carry_out(h);
 	h->child_ended = false;
+	if (now >= h->greet_by_ms)
+		h->greet_by_ms = 0;
 }
 
 /* A child that is ending is not listened to: only its hang-up counts, and its process. */

@@ -13,23 +13,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/fs.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READY_MS      10000
-
 struct plan {
 	const struct component *component;
 	const struct fl_component *release;
 	const struct fl_artifact *artifact;
 	const struct slot *slot;
-	char plugin[PATH_MAX];
 	int target;
 };
 
@@ -93,9 +88,7 @@ static enum fl_rc make_plan(struct helper *h, struct work *w, const struct fl_ip
 		return fl_fail(err, FL_E_NOT_FOUND, 0, "no such artifact");
 	if (strcmp(p->artifact->format, "zstd-frames") != 0)
 		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "format '%s'", p->artifact->format);
-	int n = snprintf(p->plugin, sizeof(p->plugin), "%s/%s.so", h->config.plugins,
-			 p->component->handler);
-	if (n < 0 || (size_t)n >= sizeof(p->plugin) || access(p->plugin, R_OK) != 0)
+	if (access(p->component->plugin, R_OK) != 0)
 		return fl_fail(err, FL_E_PLUGIN_MISSING, 0, "'%s.so'", p->component->handler);
 	enum fl_rc rc = check_phase(h, w, p->component, err);
 	if (rc == FL_OK)
@@ -116,65 +109,34 @@ static enum fl_rc enter_staging(struct helper *h, const struct work *w, const st
 	return rc == FL_OK ? save(h, &next, err) : rc;
 }
 
-static enum fl_rc send_start(struct helper *h, const struct work *w, const struct plan *p,
-			     int control, int data, struct fl_err *err)
-{
-	static const char *const resources[] = {"target"};
-	char transaction[FL_DIGEST_HEX_SIZE];
-	struct fl_buf frame = FL_BUF(FL_FRAME_MAX);
-	const int fds[] = {data, p->target};
-	const char *fill = p->release->installed->slot_fill;
-	fl_hex_encode(w->job_digest.b, sizeof(w->job_digest.b), transaction);
-	const struct fl_ipc_start start = {
-		.activity = "stage",
-		.plugin = p->plugin,
-		.component = p->component->name,
-		.transaction = transaction,
-		.format = p->artifact->format,
-		.installed_size = p->release->installed->size,
-		.installed_root = p->release->installed->tree->root,
-		.transport_size = p->artifact->size,
-		.transport_root = p->artifact->tree->root,
-		.frame = p->artifact->frame,
-		.slot = p->slot->name,
-		.resources = {resources, 1},
-		.zero_tail = fill != NULL && strcmp(fill, "zero") == 0,
-		.user = geteuid() == 0 ? h->config.runner_user : NULL,
-		.require_sandbox = h->config.require_sandbox,
-	};
-	enum fl_rc rc = fl_frame_encode(FL_FRAME_START, 0, &start, &frame, err);
-	if (rc == FL_OK)
-		rc = fl_frame_send(control, frame.data, frame.len, fds, 2, err);
-	fl_buf_free(&frame);
-	return rc;
-}
-
 /* *agent: the agent's end of the data channel. */
-static enum fl_rc start_runner(struct helper *h, const struct work *w, struct plan *p, int *agent,
-			       struct fl_err *err)
+static enum fl_rc start(struct helper *h, const struct work *w, struct plan *p, int *agent,
+			struct fl_err *err)
 {
-	char *argv[] = {(char *)(uintptr_t)h->config.runner, NULL};
-	const struct child_start start = {argv, -1};
-	struct child *child = &h->children[component_index(&h->config, p->component)];
-	struct child new = {.kind = CHILD_STAGE, .job = w->job_digest};
+	const struct fl_installed_ref *installed = p->release->installed;
+	const char *fill = installed->slot_fill;
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return fl_fail(err, fl_rc_from_errno(errno), errno, "data channel");
 	FL_AUTO_FD ours = pair[0];
 	FL_AUTO_FD theirs = pair[1];
-	enum fl_rc rc = child_spawn(&start, &new, err);
+	struct runner r = {.kind = CHILD_STAGE,
+			   .job = w->job_digest,
+			   .data = theirs,
+			   .target = p->target,
+			   .start = {.activity = "stage",
+				     .format = p->artifact->format,
+				     .installed_size = installed->size,
+				     .installed_root = installed->tree->root,
+				     .transport_size = p->artifact->size,
+				     .transport_root = p->artifact->tree->root,
+				     .frame = p->artifact->frame,
+				     .slot = p->slot->name,
+				     .zero_tail = fill != NULL && strcmp(fill, "zero") == 0}};
+	enum fl_rc rc = start_runner(h, p->component, &r, err);
+	p->target = r.target;
 	if (rc != FL_OK)
 		return rc;
-	new.silence_ms = READY_MS;
-	new.deadline_ms = fl_clock_boot_ms(h->clock) + READY_MS;
-	new.target = p->target;
-	*child = new;
-	rc = send_start(h, w, p, child->control, theirs, err);
-	p->target = -1; /* the child's now */
-	if (rc != FL_OK) {
-		fault(h, child, rc, "its start could not be sent");
-		return rc;
-	}
 	*agent = ours;
 	ours = -1;
 	return FL_OK;
@@ -195,6 +157,7 @@ static enum fl_rc stage(struct helper *h, struct work *w, const struct fl_ipc_st
 	rc = stop_child(h, index, err);
 	if (rc != FL_OK)
 		return rc;
+	h->said[index] = (struct said){0};
 	release_lock(h, index);
 	rc = open_target(h, p.component, p.slot, O_RDWR, &p.target, err);
 	if (rc == FL_OK)
@@ -204,7 +167,7 @@ static enum fl_rc stage(struct helper *h, struct work *w, const struct fl_ipc_st
 	if (rc == FL_OK)
 		rc = switch_boot(h, "withdraw", p.slot->name, err);
 	if (rc == FL_OK)
-		rc = start_runner(h, w, &p, agent, err);
+		rc = start(h, w, &p, agent, err);
 	fl_close(&p.target);
 	return rc;
 }
@@ -241,7 +204,8 @@ enum fl_rc on_stop(struct helper *h, struct request *rq, struct fl_err *err)
 	if (c == NULL || fl_anchor_find_job(&h->anchor, &ask->job) < 0)
 		return fl_fail(err, FL_E_NOT_OPEN, 0, "the job is not open");
 	const struct child *child = &h->children[component_index(&h->config, c)];
-	if (child->kind != CHILD_NONE && !fl_digest_equal(&child->job, &ask->job))
+	if ((child->kind == CHILD_STAGE || child->kind == CHILD_SEAL) &&
+	    !fl_digest_equal(&child->job, &ask->job))
 		return fl_fail(err, FL_E_NOT_OPEN, 0, "another job's runner");
 	enum fl_rc rc = stop_child(h, component_index(&h->config, c), err);
 	return rc == FL_OK ? give_up_seal(h, &ask->job, c, err) : rc;

@@ -10,12 +10,11 @@
 
 #define SILENCE_MS     10000 /* when the plugin names no deadline */
 #define SILENCE_MAX_MS (UINT64_C(10) * 60 * 1000)
-#define GRACE_MS       3000 /* a runner's outer process kills the inner one 2 s after SIGTERM */
 
 void fault(struct helper *h, struct child *child, enum fl_rc rc, const char *text)
 {
 	const struct fl_ipc_result result = {"retry", fl_rc_name(rc), text};
-	child_end(h, child, &result, GRACE_MS);
+	child_end(h, child, &result);
 }
 
 static void note_protection(struct helper *h, const char *name)
@@ -61,9 +60,13 @@ static void dispatch(struct helper *h, struct child *child, enum fl_frame_type t
 		on_ready(h, child, &body->ready);
 	else if (type == FL_FRAME_LOG)
 		on_log(child, &body->log);
+	else if (type == FL_FRAME_OBSERVATION && child->kind == CHILD_OBSERVE)
+		on_observation(h, child, &body->observation);
 	child->deadline_ms = fl_clock_boot_ms(h->clock) + child->silence_ms;
+	if (child->until_ms != 0 && child->until_ms < child->deadline_ms)
+		child->deadline_ms = child->until_ms;
 	if (type == FL_FRAME_RESULT)
-		child_end(h, child, &body->result, GRACE_MS);
+		child_end(h, child, &body->result);
 }
 
 void on_child_frame(struct helper *h, struct child *child)

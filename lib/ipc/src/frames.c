@@ -4,6 +4,7 @@
 
 #define CODE_MAX     40	   /* a code's, phase's or state's name */
 #define TEXT_MAX     1024  /* one line for people */
+#define OBSERVED_MAX 256   /* the same, of each component */
 #define VERSION_MAX  128
 #define PATH_BYTES   4095
 #define JOBS_MAX     32	   /* open jobs: the anchor's limit */
@@ -68,6 +69,8 @@ static const struct fl_field component_fields[] = {
 	FL_REQ(struct fl_ipc_component, security_floor, U64, UINT64_MAX, NULL, "effective"),
 	FL_OPT(struct fl_ipc_component, release, DIGEST, 0, NULL, "committed release"),
 	FL_OPT(struct fl_ipc_component, permits_rollback_to, DIGESTS, 64, NULL, "of the committed release"),
+	FL_OPT(struct fl_ipc_component, observed, STR, CODE_MAX, NULL, "what came of asking its handler"),
+	FL_OPT(struct fl_ipc_component, observed_text, STR, OBSERVED_MAX, NULL, "one line for people"),
 };
 static const struct fl_schema component = FL_SCHEMA("component", struct fl_ipc_component,
 						    component_fields, "a configured component");
@@ -204,6 +207,7 @@ static const struct fl_field observation_fields[] = {
 	FL_OPT(struct fl_ipc_observation, component, NAME, 0, NULL, "component"),
 	FL_OPT(struct fl_ipc_observation, phase, STR, CODE_MAX, NULL, "transaction phase"),
 	FL_OPT(struct fl_ipc_observation, slots, LIST, SLOTS_MAX, &slot, "slots"),
+	FL_OPT(struct fl_ipc_observation, observed, STR, CODE_MAX, NULL, "by the handler"),
 };
 static const struct fl_schema observation =
 	FL_SCHEMA("observation", struct fl_ipc_observation, observation_fields, "the truth");

@@ -135,6 +135,40 @@ static void act(const char *mode, int target)
 	be_silent();
 }
 
+/*
+ * FAKE_OBSERVE: nothing, or as above crash, hang, mute, slow, garbage, refuse, stubborn MS; or
+ *
+ *   absent       no target                                     flood      ready, then observations and keepalives for ever
+ *   runs, trial, good, other                                   a lie about the slot
+ *   write        tries to write to the target, ok when it cannot
+ */
+static void observe(const struct fl_ipc_start *start, int target)
+{
+	const char *mode = getenv("FAKE_OBSERVE");
+	mode = mode == NULL ? "" : mode;
+	const struct fl_ipc_slot slot = {.name = strcmp(mode, "other") == 0 ? "a" : start->slot,
+					 .running = strcmp(mode, "runs") == 0,
+					 .trial = strcmp(mode, "trial") == 0,
+					 .good = strcmp(mode, "good") == 0,
+					 .version = "7.7",
+					 .release_seq = 77};
+	const struct fl_ipc_observation seen = {
+		.code = "ok", .component = start->component, .slots = {&slot, strcmp(mode, "absent") != 0}};
+	static const char *const acted[] = {"crash", "hang", "slow", "garbage", "refuse", "stubborn 500"};
+	for (size_t i = 0; i < sizeof(acted) / sizeof(acted[0]); i++) {
+		if (strcmp(mode, acted[i]) == 0)
+			act(mode, target);
+	}
+	if (strcmp(mode, "write") == 0 && pwrite(target, "x", 1, 0) == 1)
+		end("retry", "io");
+	do
+		send_frame(FL_FRAME_OBSERVATION, &seen);
+	while (strcmp(mode, "flood") == 0);
+	const struct fl_ipc_result result = {"ok", "ok", start->slot};
+	send_frame(FL_FRAME_RESULT, &result);
+	be_silent();
+}
+
 int main(void)
 {
 	struct fl_err err;
@@ -144,16 +178,23 @@ int main(void)
 	int fds[FL_FRAME_FDS_MAX];
 	size_t n_fds;
 	const char *mode = getenv("FAKE_RUNNER");
+	const char *observe_mode = getenv("FAKE_OBSERVE");
 	if (mode == NULL || fl_frame_recv(CONTROL, &frame, fds, &n_fds, &err) != FL_OK ||
 	    fl_frame_decode(FL_FRAME_START, frame.data, frame.len, &arena, &start, &err) != FL_OK ||
-	    n_fds != 2 || start.resources.n != 1)
+	    start.resources.n != 1)
 		return 1;
-	if (strcmp(mode, "mute") == 0)
+	const bool asked = strcmp(start.activity, "observe") == 0;
+	if (n_fds != (asked ? 1 : 2))
+		return 1;
+	const char *how = asked ? observe_mode : mode;
+	if (how != NULL && strcmp(how, "mute") == 0)
 		be_silent();
 	static const char *const protections[] = {"none"};
 	const struct fl_ipc_ready ready = {
 		.protections = {protections, 1}, .plugin_version = "0", .deadline_ms = 700};
 	send_frame(FL_FRAME_READY, &ready);
+	if (asked)
+		observe(&start, fds[0]);
 	act(mode, fds[1]);
 	return 0;
 }

@@ -240,6 +240,7 @@ static void start_helper(struct gateway *g, const char *runner)
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setenv("FAKE_RUNNER", runner == NULL ? "lie" : runner, 1);
+	setenv("FAKE_OBSERVE", g->observe == NULL ? "" : g->observe, 1);
 	if (plan != NULL)
 		preload(g, plan);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

@@ -28,6 +28,7 @@ struct gateway {
 	struct fl_ipc_hello_reply hello;
 	struct fl_ipc_staged staged;
 	const char *plan_dir; /* below which it counts; NULL: everything */
+	const char *observe; /* what the fake runner does when it is asked, from the next start on; NULL: answers */
 	const char *plan; /* of flshim (tests/fault/shim), for the next helper that is started; NULL: none */
 	uint64_t trial_seq; /* the machine's memory */
 	unsigned used;

@@ -97,6 +97,8 @@ struct fl_ipc_component {
 	uint64_t security_floor;
 	struct fl_digest release; /* committed; zero: unknown */
 	FL_LIST(struct fl_digest) permits_rollback_to; /* of the committed release */
+	const char *observed; /* the handler on a slot that does not run: a code's name; NULL: not asked */
+	const char *observed_text;
 };
 
 struct fl_ipc_hello_reply {
@@ -187,10 +189,11 @@ struct fl_ipc_slot {
 
 struct fl_ipc_observation {
 	const char *code;
-	const char *text;
+	const char *text; /* the handler's */
 	const char *component;
 	const char *phase;
 	FL_LIST(struct fl_ipc_slot) slots;
+	const char *observed; /* helper → agent: what came of asking the handler; NULL: not asked */
 };
 
 struct fl_ipc_staged {
