@@ -19,7 +19,7 @@ static const char magic[8] = {'F', 'L', 'A', 'N', 'C', 'H', 'R', '1'};
 #define COMPONENTS_AT  (HEAD_SIZE + FACTS_SIZE + FL_ANCHOR_JOBS * JOB_SIZE)
 #define TRIAL_AT       (COMPONENTS_AT + FL_ANCHOR_COMPONENTS * COMPONENT_SIZE)
 #define USED_SIZE      (TRIAL_AT + TRIAL_SIZE)
-#define SUM_AT (FL_ANCHOR_RECORD - FL_DIGEST_SIZE)
+#define SUM_AT	       (FL_ANCHOR_RECORD - FL_DIGEST_SIZE)
 
 static_assert(USED_SIZE + FL_DIGEST_SIZE <= FL_ANCHOR_RECORD, "a record must fit in 4 KiB");
 static_assert(FL_ANCHOR_JOBS <= 32, "a job's place must fit in five bits");
@@ -28,6 +28,7 @@ static_assert(FL_PHASE_COUNT <= 6, "phase and 'held' must fit in three bits: 7 s
 #define FREE 7 /* in the bits of the phase: idle and held by no job */
 
 #define FLAG_LOST 1u
+#define FLAG_WELL 2u
 
 struct cursor {
 	uint8_t *p;
@@ -61,7 +62,7 @@ static uint64_t get_number(struct cursor *c, int len)
 
 static void put_facts(struct cursor *c, const struct fl_anchor *a)
 {
-	put_number(c, a->lost ? FLAG_LOST : 0, 4);
+	put_number(c, (a->lost ? FLAG_LOST : 0) | (a->trial_well ? FLAG_WELL : 0), 4);
 	put_number(c, a->root_version, 8);
 	put(c, a->root.b, sizeof(a->root.b));
 	put_number(c, a->epoch, 8);
@@ -74,7 +75,9 @@ static void put_facts(struct cursor *c, const struct fl_anchor *a)
 
 static void get_facts(struct cursor *c, struct fl_anchor *a)
 {
-	a->lost = (get_number(c, 4) & FLAG_LOST) != 0;
+	const uint64_t flags = get_number(c, 4);
+	a->lost = (flags & FLAG_LOST) != 0;
+	a->trial_well = (flags & FLAG_WELL) != 0;
 	a->root_version = get_number(c, 8);
 	get(c, a->root.b, sizeof(a->root.b));
 	a->epoch = get_number(c, 8);
@@ -136,7 +139,8 @@ static bool fits(const struct fl_anchor *a)
 	return ok;
 }
 
-/* Places past the last component are zero: no name's digest starts with eight zero bytes that anybody has found. */
+/* Places past the last component are zero: no name's digest starts with eight zero bytes that
+ * anybody has found. */
 enum fl_rc fl_anchor_encode(const struct fl_anchor *anchor, uint64_t seq,
 			    uint8_t out[FL_ANCHOR_RECORD], struct fl_err *err)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules of the anchor: which move may follow which. Pure; the table is all there is to know about phases. */
+/* The rules of the anchor: which move may follow which. Pure; the table is all there is to know
+ * about phases. */
 #include <fairlead/anchor/anchor.h>
 
 #include <string.h>
@@ -105,7 +106,8 @@ static enum fl_rc check_new_job(const struct fl_anchor *anchor, uint64_t job_seq
 				struct fl_err *err)
 {
 	if (anchor->lost)
-		return fl_fail(err, FL_E_ANCHOR_LOST, 0, "no heartbeat has told the latest job yet");
+		return fl_fail(err, FL_E_ANCHOR_LOST, 0,
+			       "no heartbeat has told the latest job yet");
 	if (job_seq <= anchor->job_seq)
 		return fl_fail(err, FL_E_REPLAYED, 0, "job_seq %llu is not above %llu",
 			       (unsigned long long)job_seq, (unsigned long long)anchor->job_seq);
@@ -126,9 +128,8 @@ enum fl_rc fl_anchor_open_job(struct fl_anchor *anchor, const struct fl_digest *
 		place++;
 	if (place == FL_ANCHOR_JOBS)
 		return fl_fail(err, FL_E_ANCHOR_FULL, 0, "%d jobs are open", FL_ANCHOR_JOBS);
-	anchor->jobs[place] = (struct fl_anchor_job){.job = fl_anchor_id(job),
-						     .release = fl_anchor_id(release),
-						     .job_seq = job_seq};
+	anchor->jobs[place] = (struct fl_anchor_job){
+		.job = fl_anchor_id(job), .release = fl_anchor_id(release), .job_seq = job_seq};
 	anchor->job_seq = job_seq;
 	*ret = place;
 	return FL_OK;
@@ -147,7 +148,8 @@ enum fl_rc fl_anchor_hold(struct fl_anchor *anchor, int job, struct fl_anchor_na
 {
 	struct fl_anchor_component *c = fl_anchor_find_component(anchor, name);
 	if (!is_open(anchor, job) || c == NULL)
-		return fl_fail(err, FL_E_NOT_OPEN, 0, "the job or the component is not in the anchor");
+		return fl_fail(err, FL_E_NOT_OPEN, 0,
+			       "the job or the component is not in the anchor");
 	if (c->held && c->job != job)
 		return fl_fail(err, FL_E_COMPONENT_BUSY, 0, "held by another job, phase %s",
 			       fl_phase_name(c->phase));
@@ -196,11 +198,24 @@ static bool holds(const struct fl_anchor_component *c, int job)
 	return c->held && c->job == job;
 }
 
-void fl_anchor_begin_trial(struct fl_anchor *anchor, uint32_t deadline_s, struct fl_anchor_name boot)
+void fl_anchor_begin_trial(struct fl_anchor *anchor, uint32_t deadline_s,
+			   struct fl_anchor_name boot)
 {
 	anchor->deadline_s = deadline_s;
 	anchor->boot = boot;
 	anchor->trial_start_ms = 0;
+	anchor->trial_well = false;
+}
+
+bool fl_anchor_extend_trial(struct fl_anchor *anchor, uint64_t now_ms, uint32_t add_s)
+{
+	if (anchor->trial_well || anchor->deadline_s == 0 || anchor->trial_start_ms == 0)
+		return false;
+	const uint64_t gone_ms =
+		now_ms > anchor->trial_start_ms ? now_ms - anchor->trial_start_ms : 0;
+	anchor->deadline_s = (uint32_t)(gone_ms / 1000) + add_s;
+	anchor->trial_well = true;
+	return true;
 }
 
 bool fl_anchor_same_boot(const struct fl_anchor *anchor, struct fl_anchor_name boot)
@@ -214,6 +229,7 @@ bool fl_anchor_run_trial(struct fl_anchor *anchor, struct fl_anchor_name boot, u
 		return false;
 	anchor->boot = boot;
 	anchor->trial_start_ms = now_ms == 0 ? 1 : now_ms;
+	anchor->trial_well = false;
 	return true;
 }
 
@@ -316,8 +332,7 @@ enum fl_phase fl_anchor_job_phase(const struct fl_anchor *anchor, int job)
 }
 
 enum fl_rc fl_anchor_set_root(struct fl_anchor *anchor, const struct fl_digest *root,
-			      uint64_t version, uint64_t epoch, uint64_t issued,
-			      struct fl_err *err)
+			      uint64_t version, uint64_t epoch, uint64_t issued, struct fl_err *err)
 {
 	if (version <= anchor->root_version || epoch < anchor->epoch)
 		return fl_fail(err, FL_E_ROOT_VERSION, 0, "version %llu after %llu",
@@ -353,9 +368,9 @@ enum fl_rc fl_anchor_heal(struct fl_anchor *anchor, uint64_t latest_job_seq, uin
 			  struct fl_err *err)
 {
 	if (root_version > anchor->root_version)
-		return fl_fail(err, FL_E_ROOT_VERSION, 0, "the fleet has root %llu, the anchor %llu",
-			       (unsigned long long)root_version,
-			       (unsigned long long)anchor->root_version);
+		return fl_fail(
+			err, FL_E_ROOT_VERSION, 0, "the fleet has root %llu, the anchor %llu",
+			(unsigned long long)root_version, (unsigned long long)anchor->root_version);
 	if (latest_job_seq > anchor->job_seq)
 		anchor->job_seq = latest_job_seq;
 	anchor->lost = false;

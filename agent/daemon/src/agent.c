@@ -116,7 +116,8 @@ static void on_nonce(struct fl_helper_call *call, enum fl_rc rc, const struct fl
 		return;
 	}
 	const struct fl_wire_nonce nonce = {NULL, reply->nonce};
-	(void)fl_link_send(&agent->link, FL_WIRE_NONCE, &nonce);
+	if (fl_link_send(&agent->link, FL_WIRE_NONCE, &nonce) == FL_OK)
+		agent->nonce_sent_ns = uv_hrtime();
 }
 
 void fl_agent_ask_heartbeat(struct fl_agent *agent)
@@ -248,6 +249,7 @@ void fl_agent_on_link_up(struct fl_agent *agent)
 void fl_agent_on_link_down(struct fl_agent *agent)
 {
 	agent->hello_wanted = false;
+	agent->nonce_sent_ns = 0;
 }
 
 static enum fl_rc take_roots(struct fl_agent *agent, const struct fl_wire_roots *roots, struct fl_err *err)
@@ -267,6 +269,13 @@ static void take_welcome(struct fl_agent *agent, const struct fl_wire_welcome *w
 {
 	agent->link.spread_ms = welcome->reconnect_spread_ms;
 	fl_outbox_on_ack(&agent->outbox, welcome->report_seq);
+}
+
+static void note_round_trip(struct fl_agent *agent)
+{
+	if (agent->nonce_sent_ns != 0)
+		agent->round_trip_us = (uv_hrtime() - agent->nonce_sent_ns) / 1000;
+	agent->nonce_sent_ns = 0;
 }
 
 union message {
@@ -293,6 +302,7 @@ static void dispatch(struct fl_agent *agent, enum fl_wire_type type, const union
 		fl_jobs_on_message(&agent->jobs, m->job.envelope, m->job.release);
 		break;
 	case FL_WIRE_HEARTBEAT:
+		note_round_trip(agent);
 		rc = take_heartbeat(agent, m->heartbeat.envelope, &err);
 		break;
 	case FL_WIRE_REPORT_ACK:
@@ -401,6 +411,8 @@ static enum fl_rc open_parts(struct fl_agent *agent, struct fl_err *err)
 		rc = fl_link_init(&agent->link, agent, err);
 	if (rc == FL_OK)
 		rc = fl_outbox_open(&agent->outbox, agent, err);
+	if (rc == FL_OK)
+		rc = fl_baseline_load(agent, err);
 	if (rc == FL_OK)
 		rc = fl_jobs_load(&agent->jobs, agent, err);
 	if (rc == FL_OK)

@@ -22,6 +22,7 @@
 #include "link.h"
 #include "outbox.h"
 #include "trust_state.h"
+#include "vitals.h"
 
 #include <fairlead/base/clock.h>
 #include <fairlead/store/store.h>
@@ -45,11 +46,14 @@ struct fl_agent {
 	struct fl_jobs jobs;
 	struct fl_outbox outbox;
 	struct fl_control control;
+	struct fl_baseline baseline;
 	uv_signal_t sigterm, sigint;
 	bool time_known;	/* the fleet told the time in this process's life */
 	uint64_t fleet_utc;	/* … at fleet_boot_ms */
 	uint64_t fleet_boot_ms;
 	uint64_t connected_ms;	/* boot time of the present connection */
+	uint64_t nonce_sent_ns; /* loop's clock; 0: no answer is awaited */
+	uint64_t round_trip_us; /* from the last nonce to its heartbeat; 0: unknown */
 	bool running;		/* handles are open */
 	bool nonce_asked, hello_wanted, heartbeat_busy, jobs_wait;
 	struct fl_arena heartbeat_arena;

@@ -53,6 +53,8 @@ static enum fl_rc load_paths(struct fl_config *c, struct fl_err *err)
 			return rc;
 	}
 	const char *check = fl_conf_get(c->conf, "check", "dir", NULL);
+	c->check_gateway = fl_conf_get(c->conf, "check", "gateway", NULL);
+	c->systemctl = fl_conf_get(c->conf, "check", "systemctl", "systemctl");
 	return check == NULL ? FL_OK : resolve(c, check, &c->check_dir, err);
 }
 

@@ -25,7 +25,9 @@ struct fl_config {
 	uint16_t fleet_port;
 	const char *store_dir, *spool_dir, *roots_dir;
 	const char *control_socket, *helper_socket;
-	const char *check_dir; /* may be NULL */
+	const char *check_dir;	   /* may be NULL */
+	const char *check_gateway; /* NULL: the next hops of the default routes */
+	const char *systemctl;
 	struct fl_policy policies[FL_N_GATES];
 	struct fl_policy_set policy_set;
 	size_t n_components;

@@ -83,7 +83,7 @@ static void on_wait_closed(uv_handle_t *handle)
 static void free_run(struct fl_job_run *run)
 {
 	fl_stage_cancel(&run->stage);
-	fl_checks_cancel(&run->checks);
+	fl_step_checking_stop(run);
 	fl_helper_forget(&run->agent->helper, &run->call);
 	fl_arena_free(&run->arena);
 	fl_buf_free(&run->save.report_text);
@@ -258,7 +258,7 @@ void fl_jobs_on_helper_down(struct fl_jobs *jobs)
 	for (struct fl_job_run *run = jobs->first; run != NULL; run = run->next) {
 		run->parked = true;
 		fl_stage_cancel(&run->stage);
-		fl_checks_cancel(&run->checks);
+		fl_step_checking_stop(run);
 		if (!run->saving) /* else it is the next try to save */
 			uv_timer_stop(&run->wait);
 	}
@@ -282,7 +282,7 @@ void fl_jobs_on_phase(struct fl_jobs *jobs, const struct fl_ipc_phase *event)
 	struct fl_err why = {0};
 	(void)fl_fail(&why, fl_rc_from_name(event->code == NULL ? "internal" : event->code), 0, "%s",
 		      event->text == NULL ? "the helper fell back" : event->text);
-	fl_checks_cancel(&run->checks);
+	fl_step_checking_stop(run);
 	uv_timer_stop(&run->wait);
 	fl_job_enter_err(run, FL_JOB_ROLLING_BACK, &why);
 }

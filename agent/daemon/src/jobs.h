@@ -9,8 +9,11 @@
 
 #include "checks.h"
 #include "db.h"
+#include "gateway.h"
 #include "helper.h"
+#include "soak_rules.h"
 #include "stage.h"
+#include "units.h"
 
 #include <fairlead/policy/policy.h>
 #include <fairlead/trust/documents.h>
@@ -53,11 +56,18 @@ struct fl_job_run {
 	struct fl_helper_call call;
 	struct fl_stage stage;
 	struct fl_checks checks;
+	struct fl_units units;
+	struct fl_gateway gateway;
 	uv_timer_t wait;
 	bool wait_open;
 	uint64_t seal_tries;
 	uint64_t deadline_ms, deadline_len_ms; /* of checking, loop time */
-	bool checked;			       /* the user's checks have passed */
+	uint64_t beat_ms;		       /* when the helper heard last that the agent lives */
+	bool reaching;			       /* checking waits for the fleet, or for what counts instead */
+	bool well;			       /* all was well once: the soak may begin, or has begun */
+	bool soaked;			       /* it is over */
+	uint64_t soak_end_ms, sample_ms;
+	struct fl_soak_strikes strikes;
 	bool recover_after_save;
 	enum fl_rc cancel_after_save; /* FL_OK: no */
 	struct fl_envelope heartbeat_env; /* the one to commit with; heartbeat_len 0: none */
@@ -132,8 +142,11 @@ void fl_step_staged(struct fl_job_run *run);
 void fl_step_sealing(struct fl_job_run *run);
 void fl_step_activating(struct fl_job_run *run);
 void fl_step_restarting(struct fl_job_run *run);
-/* step_commit.c */
+/* step_check.c */
 void fl_step_checking(struct fl_job_run *run);
+/* Lets go of whatever checking waits for. Idempotent, and harmless in any other state. */
+void fl_step_checking_stop(struct fl_job_run *run);
+/* step_commit.c */
 void fl_step_committing(struct fl_job_run *run);
 void fl_step_rolling_back(struct fl_job_run *run);
 void fl_step_close(struct fl_job_run *run); /* rejected, failed, cancelled: the helper closes it */

@@ -99,6 +99,8 @@ void fl_step_sealing(struct fl_job_run *run)
 		all_sealed(run);
 		return;
 	}
+	if (run->step_index == 0)
+		fl_baseline_take(run->agent);
 	const struct fl_ipc_target body = {run->row.job, run->row.components[run->step_index].name};
 	fl_helper_call_init(&run->call, on_sealed, run);
 	enum fl_rc rc = fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_SEAL, &body, NULL, 0, &err);

@@ -1,101 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * checking ▶ committing ▶ committed, and rolling_back ▶ rolled_back.
- *
- * Checking: the user's checks, then the reachability that the release asks for: a heartbeat on the helper's nonce, over the
- * system on trial. The helper looks again by itself when it commits. Past the deadline the job rolls back.
- */
+/* committing ▶ committed, and rolling_back ▶ rolled_back. */
 #include "agent.h"
 
 #include <fairlead/base/log.h>
 
 #include <string.h>
 
-#define HEARTBEAT_EVERY_MS 10000 /* the helper takes the answers to its last two nonces */
-#define AHEAD_OF_HELPER_MS 3000
-#define GATEWAY_PATIENCE   2 /* rules weaker than `fleet` commit without it after that part of the deadline */
-#define ROLLBACK_TRIES	   5
+#define ROLLBACK_TRIES	    5
 #define RESTART_PATIENCE_MS (UINT64_C(60) * 1000)
 
 static void on_step_again(uv_timer_t *timer)
 {
 	fl_job_start_step(timer->data);
-}
-
-static bool reach_allows(const struct fl_job_run *run, const char *rule)
-{
-	const struct fl_health *health = run->release.set->health;
-	for (size_t i = 0; i < health->reach.n; i++) {
-		if (strcmp(health->reach.items[i], rule) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void on_waiting_for_fleet(uv_timer_t *timer)
-{
-	struct fl_job_run *run = timer->data;
-	const uint64_t now = uv_now(&run->agent->loop);
-	if (now >= run->deadline_ms) {
-		struct fl_err why = {0};
-		(void)fl_fail(&why, FL_E_UNREACHABLE, 0, "no heartbeat of the fleet over the new system");
-		fl_job_enter_err(run, FL_JOB_ROLLING_BACK, &why);
-		return;
-	}
-	if (reach_allows(run, "local") && now >= run->deadline_ms - run->deadline_len_ms / GATEWAY_PATIENCE) {
-		run->heartbeat_len = 0;
-		fl_job_enter(run, FL_JOB_COMMITTING, FL_OK, NULL);
-		return;
-	}
-	fl_agent_ask_heartbeat(run->agent);
-	const uint64_t left = run->deadline_ms - now;
-	uv_timer_start(&run->wait, on_waiting_for_fleet, left < HEARTBEAT_EVERY_MS ? left : HEARTBEAT_EVERY_MS,
-		       0);
-}
-
-static void on_checks_done(struct fl_checks *checks, enum fl_rc rc, const struct fl_err *err)
-{
-	struct fl_job_run *run = checks->ctx;
-	if (rc != FL_OK) {
-		fl_job_enter_err(run, FL_JOB_ROLLING_BACK, err);
-		return;
-	}
-	run->checked = true;
-	on_waiting_for_fleet(&run->wait);
-}
-
-void fl_step_checking(struct fl_job_run *run)
-{
-	struct fl_err err = {0};
-	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&run->agent->helper);
-	run->deadline_len_ms = run->release.set->health->deadline_s * 1000;
-	run->deadline_ms = uv_now(&run->agent->loop) + run->deadline_len_ms;
-	if (facts != NULL && facts->trial && facts->trial_left_ms < run->deadline_len_ms)
-		run->deadline_ms = uv_now(&run->agent->loop) + facts->trial_left_ms;
-	if (run->deadline_ms > uv_now(&run->agent->loop) + AHEAD_OF_HELPER_MS)
-		run->deadline_ms -= AHEAD_OF_HELPER_MS; /* who knows the reason rolls back first */
-	run->checked = false;
-	enum fl_rc rc = fl_checks_start(&run->checks, &run->agent->loop, run->agent->config.check_dir,
-					on_checks_done, run, &err);
-	if (rc != FL_OK)
-		fl_job_wait(run, &err, "memory", 0, fl_job_backoff_ms(run), on_step_again);
-}
-
-/* The helper has taken this heartbeat: it was on a nonce that it made since this boot. */
-void fl_jobs_on_heartbeat(struct fl_jobs *jobs, const struct fl_envelope *heartbeat)
-{
-	struct fl_job_run *next = NULL;
-	for (struct fl_job_run *run = jobs->first; run != NULL; run = next) {
-		next = run->next;
-		if (run->row.state != FL_JOB_CHECKING || !run->checked || run->saving || run->parked ||
-		    heartbeat->payload.len > sizeof(run->heartbeat))
-			continue;
-		memcpy(run->heartbeat, heartbeat->payload.data, heartbeat->payload.len);
-		run->heartbeat_len = heartbeat->payload.len;
-		run->heartbeat_env = *heartbeat;
-		run->heartbeat_env.payload = (struct fl_bytes){run->heartbeat, run->heartbeat_len};
-		fl_job_enter(run, FL_JOB_COMMITTING, FL_OK, NULL);
-	}
 }
 
 static void commit_again(struct fl_job_run *run, const struct fl_err *why)

@@ -2,9 +2,9 @@
 /*
  * commit, rollback and close.
  *
- * A commit needs three things that the agent cannot make up: the target runs, its image-info is the release's, and the
- * heartbeat that the release asks for is signed on a nonce this helper made since its start. Then the decision is
- * saved, and from there on every crash rolls forward.
+ * A commit needs three things that the agent cannot make up: the target runs, its image-info is the
+ * release's, and the heartbeat that the release asks for is signed on a nonce this helper made
+ * since its start. Then the decision is saved, and from there on every crash rolls forward.
  */
 #include "helper.h"
 
@@ -37,11 +37,17 @@ static enum fl_rc check_image(struct helper *h, struct work *w, struct fl_err *e
 	return FL_OK;
 }
 
-/* Only a release that lists `local` may be committed without the fleet's word. */
-static bool heartbeat_needed(const struct fl_health *health)
+/*
+ * Without the fleet's word only by a rule that lets it be absent. That the gateway answers is the
+ * agent's to see; that the fleet was given half of the deadline is ours.
+ */
+static bool heartbeat_needed(const struct helper *h, const struct fl_health *health)
 {
+	const uint64_t gone_ms = fl_clock_boot_ms(h->clock) - h->anchor.trial_start_ms;
 	for (size_t i = 0; i < health->reach.n; i++) {
-		if (strcmp(health->reach.items[i], "local") == 0)
+		if (strcmp(health->reach.items[i], "local") == 0 ||
+		    (strcmp(health->reach.items[i], "fleet-or-gateway") == 0 &&
+		     gone_ms * 2 >= health->deadline_s * 1000))
 			return false;
 	}
 	return true;
@@ -53,7 +59,7 @@ static enum fl_rc check_reach(struct helper *h, struct request *rq, const struct
 	const struct fl_ipc_commit *ask = rq->body;
 	struct fl_envelope env;
 	struct fl_heartbeat heartbeat;
-	if (!ask->heartbeat && heartbeat_needed(w->release.set->health))
+	if (!ask->heartbeat && heartbeat_needed(h, w->release.set->health))
 		return fl_fail(err, FL_E_NONCE, 0, "the release asks for a heartbeat");
 	if (!ask->heartbeat)
 		return FL_OK;
@@ -79,10 +85,23 @@ static enum fl_rc check_trial(struct helper *h, struct work *w, struct fl_err *e
 	return rc == FL_OK ? check_image(h, w, err) : rc;
 }
 
+/* The soak began when the agent told that all was well; what is left after it is the deadline of
+ * the last checks. */
+static enum fl_rc check_soak(const struct helper *h, const struct work *w, struct fl_err *err)
+{
+	const struct fl_health *health = w->release.set->health;
+	if (health->soak == NULL ||
+	    (h->anchor.trial_well && trial_left_ms(h) <= health->deadline_s * 1000))
+		return FL_OK;
+	return fl_fail(err, FL_E_PHASE, 0, "the soak is not over");
+}
+
 static enum fl_rc decide(struct helper *h, struct request *rq, struct work *w, struct fl_err *err)
 {
 	struct fl_anchor next;
 	enum fl_rc rc = check_trial(h, w, err);
+	if (rc == FL_OK)
+		rc = check_soak(h, w, err);
 	if (rc == FL_OK)
 		rc = check_reach(h, rq, w, err);
 	if (rc != FL_OK)

@@ -48,6 +48,7 @@ static enum fl_rc read_paths(struct config *c, struct fl_err *err)
 		{"host", "boot_id", &c->boot_id, true},
 		{"host", "boot_failure", &c->boot_failure, false},
 		{"host", "restart_request", &c->restart_request, true},
+		{"watchdog", "device", &c->watchdog, false},
 	};
 	enum fl_rc rc = FL_OK;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && rc == FL_OK; i++) {
@@ -98,6 +99,14 @@ static enum fl_rc read_accounts(struct config *c, struct fl_err *err)
 		return fl_fail(err, FL_E_CONFIG, 0, "[runner] user: no account '%s'",
 			       c->runner_user);
 	return fl_conf_bool(c->conf, "runner", "require_sandbox", false, &c->require_sandbox, err);
+}
+
+static enum fl_rc read_trial(struct config *c, struct fl_err *err)
+{
+	enum fl_rc rc = fl_conf_u64(c->conf, "trial", "silence_s", 30, 3600, 180, &c->silence_s, err);
+	return rc == FL_OK ? fl_conf_u64(c->conf, "watchdog", "timeout_s", 4, 3600, 60,
+					 &c->watchdog_timeout_s, err)
+			   : rc;
 }
 
 static enum fl_rc add_slot(struct config *c, struct component *comp, char letter,
@@ -175,7 +184,8 @@ static enum fl_rc read_components(struct config *c, struct fl_err *err)
 
 enum fl_rc config_load(const char *path, struct config *config, struct fl_err *err)
 {
-	static const char *const sections[] = {"helper", "anchor", "runner", "host", NULL};
+	static const char *const sections[] = {"helper", "anchor", "runner", "host",
+						"trial",  "watchdog", NULL};
 	config->arena = FL_ARENA((size_t)1024 * 1024);
 	config->path = path;
 	enum fl_rc rc = fl_conf_load(path, &config->conf, err);
@@ -185,6 +195,8 @@ enum fl_rc config_load(const char *path, struct config *config, struct fl_err *e
 		rc = read_device(config, err);
 	if (rc == FL_OK)
 		rc = read_accounts(config, err);
+	if (rc == FL_OK)
+		rc = read_trial(config, err);
 	if (rc == FL_OK)
 		rc = read_components(config, err);
 	if (rc != FL_OK)

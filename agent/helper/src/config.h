@@ -39,6 +39,9 @@ struct config {
 	bool require_sandbox;
 	const char *boot_program;
 	const char *running_slot, *image_info, *boot_id, *boot_failure, *restart_request;
+	uint64_t silence_s; /* that ends a trial */
+	const char *watchdog; /* NULL: none */
+	uint64_t watchdog_timeout_s;
 	struct component components[FL_ANCHOR_COMPONENTS];
 	size_t n_components;
 };

@@ -84,6 +84,10 @@ struct helper {
 	struct boot_view view; /* as observed last */
 	bool seen;	       /* in this turn of the loop, and nothing was switched since */
 	bool trial_ended;    /* the deadline has nothing left to do */
+	uint64_t heard_ms;   /* boot time of the agent's last word in a trial, or of our start */
+	int watchdog;	     /* armed; -1: not */
+	bool watchdog_tried; /* to arm it, in this trial */
+	uint64_t feed_ms;    /* boot time of its next feed */
 	uint64_t expire_again_ms;  /* boot time of its next try, after one */
 	uint64_t recover_again_ms; /* boot time of the next try of what recovery could not do; 0: all done */
 };
@@ -139,7 +143,7 @@ enum fl_rc verify_heartbeat(struct helper *h, const struct fl_envelope *env,
 
 typedef enum fl_rc handler(struct helper *h, struct request *rq, struct fl_err *err);
 handler on_hello, on_present, on_get_document, on_nonce, on_heartbeat, on_stage, on_stop, on_seal,
-	on_activate, on_restart, on_commit, on_rollback, on_close, on_observe;
+	on_activate, on_restart, on_commit, on_rollback, on_close, on_observe, on_alive;
 
 /* --- server.c --- */
 
@@ -203,6 +207,13 @@ enum fl_rc find_target(struct helper *h, const struct component *c, const struct
 		       const struct slot **ret, struct fl_err *err) FL_CHECKED;
 void release_lock(struct helper *h, size_t component);
 
+/* --- guard.c --- */
+
+/* Every turn of the loop: deadline, silence, hardware watchdog. */
+void guard(struct helper *h);
+/* Until guard() has something to do; UINT64_MAX: never. */
+uint64_t guard_left_ms(const struct helper *h);
+
 /* --- trial.c --- */
 
 /* What the machine shows: fairlead-boot is asked once in a turn of the loop, and again after every switch. */
@@ -232,8 +243,8 @@ enum fl_rc trial_roll_back(struct helper *h, int place, struct trial *t, struct 
 	FL_CHECKED;
 /* From the decision on: good, floors, closed. Repeatable. */
 enum fl_rc trial_finish(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
-/* At the deadline: back, by ourselves. */
-void trial_expire(struct helper *h);
+/* Back, by ourselves, and this is why. */
+void trial_expire(struct helper *h, enum fl_rc reason, const char *text);
 /* One more restart for the job, within its budget. */
 enum fl_rc trial_restart(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
 

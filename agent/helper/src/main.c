@@ -46,6 +46,8 @@ static void init(struct helper *h)
 	h->clock = &fl_clock_system;
 	h->listener = -1;
 	h->agent = -1;
+	h->watchdog = -1;
+	h->heard_ms = fl_clock_boot_ms(h->clock);
 	h->frame = FL_BUF(FL_FRAME_MAX);
 	h->child_frame = FL_BUF(FL_FRAME_MAX);
 	h->root_arena = FL_ARENA((size_t)2 << 20);

@@ -117,6 +117,7 @@ static void tell_trial(struct helper *h, struct fl_ipc_hello_reply *reply)
 	if (!trial_is_running(h, &place))
 		return;
 	reply->trial = fl_anchor_job_phase(&h->anchor, place) != FL_PHASE_DECIDED;
+	reply->trial_well = h->anchor.trial_well;
 	reply->trial_left_ms = trial_left_ms(h);
 }
 

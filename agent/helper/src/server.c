@@ -35,6 +35,7 @@ static const struct {
 	{FL_FRAME_ACTIVATE, on_activate}, {FL_FRAME_RESTART, on_restart},
 	{FL_FRAME_COMMIT, on_commit},	  {FL_FRAME_ROLLBACK, on_rollback},
 	{FL_FRAME_CLOSE, on_close},	  {FL_FRAME_OBSERVE, on_observe},
+	{FL_FRAME_ALIVE, on_alive},
 };
 
 /* --- sending --- */
@@ -237,11 +238,6 @@ enum fl_rc server_open(struct helper *h, struct fl_err *err)
 
 /* --- the loop --- */
 
-static bool trial_counts(const struct helper *h)
-{
-	return h->anchor.deadline_s != 0 && h->anchor.trial_start_ms != 0 && !h->trial_ended;
-}
-
 static uint64_t until_ms(uint64_t then, uint64_t now)
 {
 	return then > now ? then - now : 0;
@@ -251,9 +247,7 @@ static uint64_t until_ms(uint64_t then, uint64_t now)
 static int next_timeout(const struct helper *h)
 {
 	const uint64_t now = fl_clock_boot_ms(h->clock);
-	uint64_t left = UINT64_MAX;
-	if (trial_counts(h))
-		left = trial_left_ms(h) > 0 ? trial_left_ms(h) : until_ms(h->expire_again_ms, now);
+	uint64_t left = guard_left_ms(h);
 	if (h->recover_again_ms != 0) {
 		const uint64_t again = until_ms(h->recover_again_ms, now);
 		left = again < left ? again : left;
@@ -289,8 +283,7 @@ static void check_deadlines(struct helper *h)
 	const uint64_t now = fl_clock_boot_ms(h->clock);
 	if (h->recover_again_ms != 0 && now >= h->recover_again_ms)
 		recover_again(h);
-	if (trial_counts(h) && trial_left_ms(h) == 0 && now >= h->expire_again_ms)
-		trial_expire(h);
+	guard(h);
 	for (size_t i = 0; i < h->config.n_components; i++)
 		check_child(h, &h->children[i]);
 	if (h->pending && (h->child_ended || (h->greet_by_ms != 0 && now >= h->greet_by_ms)))

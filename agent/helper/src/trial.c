@@ -133,10 +133,9 @@ enum fl_rc trial_restart(struct helper *h, int place, struct fl_err *err)
 	return rc == FL_OK ? host_request_restart(&h->config, err) : rc;
 }
 
-/* The deadline has passed and the target still runs: the way down is tried until the machine goes. */
-void trial_expire(struct helper *h)
+/* Something is amiss and the target still runs: the way down is tried until the machine goes. */
+void trial_expire(struct helper *h, enum fl_rc reason, const char *text)
 {
-	static const char text[] = "no commit before the deadline of the trial";
 	struct fl_err err = {0};
 	struct trial t;
 	enum fl_rc rc = trial_look(h, &t, &err);
@@ -149,7 +148,7 @@ void trial_expire(struct helper *h)
 	if (rc == FL_OK)
 		rc = trial_roll_back(h, t.place, &t, &err);
 	if (rc == FL_OK) {
-		send_phase(h, t.place, FL_PHASE_ROLLING_BACK, FL_E_TRIAL_DEADLINE, text);
+		send_phase(h, t.place, FL_PHASE_ROLLING_BACK, reason, text);
 		return;
 	}
 	fl_log_err(FL_LOG_ERROR, &err, "fall back at the deadline");

@@ -86,6 +86,7 @@ static const struct fl_field hello_reply_fields[] = {
 	FL_REQ(struct fl_ipc_hello_reply, job_seq, U64, UINT64_MAX, NULL, "highest accepted"),
 	FL_REQ(struct fl_ipc_hello_reply, t_min, U64, UINT64_MAX, NULL, "lower bound of time"),
 	FL_REQ(struct fl_ipc_hello_reply, trial, BOOL, 0, NULL, "running slot is on trial"),
+	FL_REQ(struct fl_ipc_hello_reply, trial_well, BOOL, 0, NULL, "its soak's time was added"),
 	FL_REQ(struct fl_ipc_hello_reply, trial_left_ms, U64, UINT64_MAX, NULL, "until fallback"),
 	FL_OPT(struct fl_ipc_hello_reply, open_jobs, LIST, JOBS_MAX, &open_job, "open jobs"),
 	FL_OPT(struct fl_ipc_hello_reply, components, LIST, COMPS_MAX, &component, "components"),
@@ -188,6 +189,13 @@ static const struct fl_field close_fields[] = {
 };
 static const struct fl_schema close_job =
 	FL_SCHEMA("close", struct fl_ipc_close, close_fields, "end a job");
+
+static const struct fl_field alive_fields[] = {
+	FL_REQ(struct fl_ipc_alive, job, DIGEST, 0, NULL, "on trial"),
+	FL_REQ(struct fl_ipc_alive, well, BOOL, 0, NULL, "all that the release demands was seen"),
+};
+static const struct fl_schema alive =
+	FL_SCHEMA("alive", struct fl_ipc_alive, alive_fields, "the agent lives");
 
 static const struct fl_field slot_fields[] = {
 	FL_REQ(struct fl_ipc_slot, name, NAME, 0, NULL, "slot"),
@@ -326,6 +334,7 @@ static const struct fl_schema *const schemas[] = {
 	[FL_FRAME_ROLLBACK] = &rollback,
 	[FL_FRAME_CLOSE] = &close_job,
 	[FL_FRAME_OBSERVE] = &observe,
+	[FL_FRAME_ALIVE] = &alive,
 	[FL_FRAME_REPLY] = &reply,
 	[FL_FRAME_HELLO_REPLY] = &hello_reply,
 	[FL_FRAME_PRESENT_REPLY] = &present_reply,

@@ -213,15 +213,19 @@ const char *gw_verbs(struct gateway *g)
 	return verbs;
 }
 
-void gw_add_component(struct gateway *g)
+void gw_configure(struct gateway *g, const char *more)
 {
-	static const char app[] = "[component.app]\nhandler = rootfs\n"
-				  "slot.a = slots/app-a.img\nslot.b = slots/app-b.img\n";
 	struct fl_buf text = FL_BUF(8192);
 	OK(fl_file_read(gw_path(g, "gateway.conf"), &text, &err));
-	OK(fl_buf_append_str(&text, app, &err));
+	OK(fl_buf_append_str(&text, more, &err));
 	gw_write(g, "gateway.conf", text.data, text.len);
 	fl_buf_free(&text);
+}
+
+void gw_add_component(struct gateway *g)
+{
+	gw_configure(g, "[component.app]\nhandler = rootfs\n"
+			"slot.a = slots/app-a.img\nslot.b = slots/app-b.img\n");
 	gw_write(g, "slots/app-a.img", g->images[0], sizeof(g->images[0]));
 	gw_write(g, "slots/app-b.img", g->images[0], sizeof(g->images[0]));
 }

@@ -49,6 +49,8 @@ bool gw_try_start(struct gateway *g, const char *runner);
 uint64_t gw_fired(const struct gateway *g);
 /* A second component, `app`, with slots of its own; before the first start. */
 void gw_add_component(struct gateway *g);
+/* Appends to its configuration, before it starts. */
+void gw_configure(struct gateway *g, const char *more);
 /* fairlead-boot fails the next time it is run for this verb. Before the start of the helper. */
 void gw_break_verb(struct gateway *g, const char *verb);
 /* fairlead-boot is killed at its n-th change of a file, the `call`-th time it is run from now on. */

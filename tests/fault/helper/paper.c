@@ -113,9 +113,11 @@ struct paper_doc paper_release(struct paper *p, const struct paper_release *ask)
 						      .installed = &installed,
 						      .artifacts = {&artifact, 1},
 						      .restart = "host"};
+	const struct fl_soak soak = {.duration_s = ask->soak_s};
 	const struct fl_health health = {
 		.reach = {(const char *const *)reach, 1},
-		.deadline_s = ask->deadline_s == 0 ? 600 : ask->deadline_s};
+		.deadline_s = ask->deadline_s == 0 ? 600 : ask->deadline_s,
+		.soak = ask->soak_s == 0 ? NULL : &soak};
 	const struct fl_set set = {.order = {order, n}, .health = &health};
 	const struct fl_compat compat = {{classes, 1}, 1, 9};
 	const struct fl_release release = {

@@ -39,6 +39,7 @@ struct paper_release {
 	const char *component; /* NULL: rootfs */
 	const struct fl_digest *permits; /* one release; NULL: none */
 	uint64_t deadline_s;		 /* 0: 600 */
+	uint64_t soak_s;		 /* 0: no soak */
 	const struct fl_key *signer;	 /* NULL: the release key */
 };
 struct paper_doc paper_release(struct paper *p, const struct paper_release *ask);

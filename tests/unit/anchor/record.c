@@ -21,6 +21,7 @@ static struct fl_anchor full(void)
 	a.offline_seq = 4;
 	memset(&a.identity, 0x22, sizeof(a.identity));
 	a.deadline_s = 86400;
+	a.trial_well = true;
 	memset(&a.boot, 0x33, sizeof(a.boot));
 	a.trial_start_ms = 123456789;
 	for (size_t i = 0; i < FL_ANCHOR_JOBS; i++) {
@@ -76,6 +77,7 @@ Test(anchor_record, the_fullest_anchor_comes_back)
 	cr_assert_eq(back.trial_start_ms, a.trial_start_ms);
 	cr_assert_eq(back.jobs[31].tries, a.jobs[31].tries);
 	cr_assert_eq(back.deadline_s, a.deadline_s);
+	cr_assert_eq(back.trial_well, a.trial_well);
 }
 
 Test(anchor_record, the_emptiest_too)
@@ -101,7 +103,7 @@ Test(anchor_record, every_member_stands_where_the_document_says)
 	cr_assert_eq(fl_anchor_encode(&a, 0x0a0b, r, NULL), FL_OK);
 	cr_assert_eq(memcmp(r, "FLANCHR1", 8), 0);
 	cr_assert_eq(r[14] << 8 | r[15], 0x0a0b);
-	cr_assert_eq(r[19], 1, "lost");
+	cr_assert_eq(r[19], 3, "lost, trial well");
 	cr_assert_eq(r[20], 0xff, "root version");
 	cr_assert(r[28] == 0x11 && r[59] == 0x11, "root");
 	cr_assert_eq(r[67], 2, "epoch");

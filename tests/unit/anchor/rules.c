@@ -349,6 +349,24 @@ Test(anchor_rules, a_trial_starts_once_per_boot)
 	cr_assert_eq(a.deadline_s, 600);
 }
 
+Test(anchor_rules, a_trial_is_extended_once_when_all_is_well)
+{
+	cr_assert_not(fl_anchor_extend_trial(&a, 5000, 100), "there is none");
+	fl_anchor_begin_trial(&a, 600, name_of(1));
+	cr_assert_not(fl_anchor_extend_trial(&a, 5000, 100), "it does not run yet");
+	cr_assert(fl_anchor_run_trial(&a, name_of(2), 5000));
+	cr_assert(fl_anchor_extend_trial(&a, 25999, 7200 + 600));
+	cr_assert_eq(a.deadline_s, 20 + 7800);
+	cr_assert_not(fl_anchor_extend_trial(&a, 90000, 7800), "told again");
+	cr_assert_eq(a.deadline_s, 20 + 7800);
+	cr_assert(fl_anchor_run_trial(&a, name_of(3), 100));
+	cr_assert_not(a.trial_well, "another boot has to show it anew");
+	cr_assert(fl_anchor_extend_trial(&a, 0, 60), "a clock that went back");
+	cr_assert_eq(a.deadline_s, 60);
+	fl_anchor_begin_trial(&a, 600, name_of(4));
+	cr_assert_not(a.trial_well);
+}
+
 Test(anchor_rules, a_trial_without_a_switch_goes_back_to_staging)
 {
 	for (unsigned phase = 0; phase < FL_PHASE_COUNT; phase++) {

@@ -74,6 +74,7 @@ struct fl_anchor {
 	uint64_t offline_seq;	/* the same for offline jobs, which have a counter of their own */
 	struct fl_digest identity; /* of the device key, pinned at first sight; zero: not yet */
 	uint32_t deadline_s;	/* of the trial; 0: no trial */
+	bool trial_well;	/* the agent has told that all is well; the soak's time was added to the deadline */
 	struct fl_anchor_name boot; /* the boot in which the switch was set, then the one that tries the target */
 	uint64_t trial_start_ms; /* in that boot, by BOOTTIME */
 	struct fl_anchor_job jobs[FL_ANCHOR_JOBS];
@@ -140,6 +141,8 @@ enum fl_rc fl_anchor_close_job(struct fl_anchor *anchor, int job, struct fl_err 
 enum fl_rc fl_anchor_unswitch(struct fl_anchor *anchor, int job, struct fl_err *err) FL_CHECKED;
 /* The switch is about to be set, in this boot (the first 8 bytes of the SHA-256 of its id). */
 void fl_anchor_begin_trial(struct fl_anchor *anchor, uint32_t deadline_s, struct fl_anchor_name boot);
+/* All is well in the trial, now_ms by the boot clock: from now on it may take add_s. Once; false: it was told before. */
+bool fl_anchor_extend_trial(struct fl_anchor *anchor, uint64_t now_ms, uint32_t add_s);
 /* The target runs: true when this is the first that is seen of this boot, and the anchor has something to save. */
 bool fl_anchor_run_trial(struct fl_anchor *anchor, struct fl_anchor_name boot, uint64_t now_ms);
 bool fl_anchor_same_boot(const struct fl_anchor *anchor, struct fl_anchor_name boot);

@@ -35,6 +35,7 @@ enum fl_frame_type {
 	FL_FRAME_ROLLBACK,     /* struct fl_ipc_rollback → reply; *restart* follows if the trial slot runs */
 	FL_FRAME_CLOSE,	       /* struct fl_ipc_close → reply */
 	FL_FRAME_OBSERVE,      /* struct fl_ipc_target (job zero) → observation */
+	FL_FRAME_ALIVE,	       /* struct fl_ipc_alive → reply: the agent lives, during a trial */
 	/* helper → agent */
 	FL_FRAME_REPLY = 32,   /* struct fl_ipc_reply */
 	FL_FRAME_HELLO_REPLY,  /* struct fl_ipc_hello_reply */
@@ -109,6 +110,7 @@ struct fl_ipc_hello_reply {
 	bool anchor_lost;
 	uint64_t root_version, epoch, job_seq, t_min;
 	bool trial;		 /* the running slot is on trial */
+	bool trial_well;	 /* the agent has told that all is well: the soak's time was added */
 	uint64_t trial_left_ms; /* until the helper falls back by itself */
 	FL_LIST(struct fl_ipc_open_job) open_jobs;
 	FL_LIST(struct fl_ipc_component) components;
@@ -175,6 +177,11 @@ struct fl_ipc_rollback {
 struct fl_ipc_close {
 	struct fl_digest job;
 	const char *state; /* the final state */
+};
+
+struct fl_ipc_alive {
+	struct fl_digest job;
+	bool well; /* all that the release demands was seen: the soak may begin */
 };
 
 struct fl_ipc_slot {
