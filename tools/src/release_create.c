@@ -81,7 +81,6 @@ static struct fl_tree_ref tree_ref(const struct fl_tools_ref *ref)
 /* The parts of a component's row that hang on its bytes; one allocation. */
 struct content {
 	struct fl_tree_ref installed_tree, transport_tree;
-	struct fl_installed_ref installed;
 	struct fl_artifact artifact;
 };
 
@@ -97,14 +96,14 @@ static enum fl_rc pack_component(struct fl_tools_draft *d, size_t i, struct fl_e
 		return rc;
 	content->installed_tree = tree_ref(&installed);
 	content->transport_tree = tree_ref(&transport);
-	content->installed =
-		(struct fl_installed_ref){.size = installed.size, .tree = &content->installed_tree};
+	d->installed[i].size = installed.size;
+	d->installed[i].tree = &content->installed_tree;
 	content->artifact = (struct fl_artifact){.id = "full",
 						 .format = "zstd-frames",
 						 .frame = d->frame_size,
 						 .size = transport.size,
 						 .tree = &content->transport_tree};
-	d->components[i].installed = &content->installed;
+	d->components[i].installed = &d->installed[i];
 	d->components[i].artifacts.items = &content->artifact;
 	d->components[i].artifacts.n = 1;
 	return FL_OK;

@@ -17,8 +17,10 @@ struct fl_tools_draft {
 	struct fl_release doc;
 	struct fl_compat compat;
 	struct fl_health health;
+	struct fl_soak soak;
 	struct fl_set set;
 	struct fl_component components[FL_TOOLS_COMPONENTS_MAX];
+	struct fl_installed_ref installed[FL_TOOLS_COMPONENTS_MAX]; /* slot_fill and verity_root; the rest comes with the bytes */
 	const char *images[FL_TOOLS_COMPONENTS_MAX];
 	const char *order[FL_TOOLS_COMPONENTS_MAX];
 };

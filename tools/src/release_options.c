@@ -8,6 +8,7 @@
 
 #include <fairlead/artifact/frames.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,51 @@ static enum fl_rc fill_health(struct fl_tools_draft *d, struct fl_err *err)
 	return fl_tools_u64(d->call, "deadline-s", 30, 86400, &d->health.deadline_s, err);
 }
 
+static enum fl_rc soak_limit(struct fl_soak *soak, const char *text, struct fl_err *err)
+{
+	const struct {
+		const char *name;
+		uint64_t *into, min, max;
+	} limits[] = {
+		{"memory=", &soak->memory_pct, 100, 10000},
+		{"load=", &soak->load_pct, 100, 10000},
+		{"round-trip=", &soak->round_trip_pct, 100, 10000},
+		{"restarts=", &soak->restarts, 0, 1000},
+	};
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		const size_t len = strlen(limits[i].name);
+		if (strncmp(text, limits[i].name, len) == 0)
+			return fl_tools_parse_u64(text + len, "--soak-limit", limits[i].min,
+						  limits[i].max, limits[i].into, err);
+	}
+	return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "--soak-limit: WHAT=N, not '%s'", text);
+}
+
+static enum fl_rc fill_soak(struct fl_tools_draft *d, struct fl_err *err)
+{
+	const char *limit;
+	d->soak = (struct fl_soak){
+		.memory_pct = 150, .load_pct = 300, .round_trip_pct = 500, .restarts = 2};
+	enum fl_rc rc = fl_tools_u64(d->call, "soak-s", 60, 604800, &d->soak.duration_s, err);
+	for (size_t i = 0;
+	     rc == FL_OK && (limit = fl_tools_value(d->call, "soak-limit", i)) != NULL; i++)
+		rc = soak_limit(&d->soak, limit, err);
+	if (rc == FL_OK && d->soak.duration_s == 0 &&
+	    fl_tools_value(d->call, "soak-limit", 0) != NULL)
+		rc = fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "--soak-limit without --soak-s");
+	d->health.soak = d->soak.duration_s == 0 ? NULL : &d->soak;
+	return rc;
+}
+
+static enum fl_rc fill_units(struct fl_tools_draft *d, struct fl_err *err)
+{
+	struct fl_any_list units = {NULL, 0};
+	enum fl_rc rc = values_of(d, "unit", &units, err);
+	d->health.units.items = units.items;
+	d->health.units.n = units.n;
+	return rc;
+}
+
 static enum fl_rc fill_rollback(struct fl_tools_draft *d, struct fl_err *err)
 {
 	struct fl_any_list texts = {NULL, 0};
@@ -147,6 +193,20 @@ static const char *restart_of(const char *handler)
 	return strcmp(handler, "script") == 0 ? "none" : "component";
 }
 
+/* As veritysetup prints it. */
+static enum fl_rc name_verity_root(struct fl_tools_draft *d, size_t i, struct fl_err *err)
+{
+	char text[sizeof("sha256:") + 64];
+	const char *hex = fl_tools_named(d->call, "verity-root", d->components[i].name, NULL);
+	if (hex == NULL)
+		return FL_OK;
+	const int len = snprintf(text, sizeof(text), "sha256:%s", hex);
+	if (len != (int)sizeof(text) - 1 || !fl_digest_parse(text, &d->installed[i].verity_root))
+		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0,
+			       "--verity-root: 64 hex digits, not '%s'", hex);
+	return FL_OK;
+}
+
 static enum fl_rc name_component(struct fl_tools_draft *d, size_t i, const char *text,
 				 struct fl_err *err)
 {
@@ -169,8 +229,9 @@ static enum fl_rc name_component(struct fl_tools_draft *d, size_t i, const char 
 	c->version = fl_tools_named(d->call, "component-version", name, d->doc.version);
 	c->restart = fl_tools_named(d->call, "restart", name, restart_of(c->handler));
 	d->images[i] = equals + 1;
+	d->installed[i].slot_fill = fl_tools_named(d->call, "slot-fill", name, NULL);
 	d->order[i] = name;
-	return FL_OK;
+	return name_verity_root(d, i, err);
 }
 
 /* An option that names a component which --component does not is a typing error worth telling. */
@@ -205,7 +266,8 @@ static enum fl_rc name_components(struct fl_tools_draft *d, struct fl_err *err)
 	d->set.order.n = n;
 	d->doc.components.items = d->components;
 	d->doc.components.n = n;
-	static const char *const named[] = {"handler", "component-version", "restart"};
+	static const char *const named[] = {"handler", "component-version", "restart", "slot-fill",
+					    "verity-root"};
 	for (size_t i = 0; rc == FL_OK && i < sizeof(named) / sizeof(named[0]); i++)
 		rc = check_names(d, named[i], err);
 	return rc;
@@ -229,7 +291,8 @@ static enum fl_rc fill_packing(struct fl_tools_draft *d, struct fl_err *err)
 enum fl_rc fl_tools_draft_options(struct fl_tools_draft *d, struct fl_err *err)
 {
 	static enum fl_rc (*const steps[])(struct fl_tools_draft *, struct fl_err *) = {
-		fill_head, fill_compat, fill_health, fill_rollback, name_components, fill_packing};
+		fill_head,  fill_compat,   fill_health,	    fill_soak,
+		fill_units, fill_rollback, name_components, fill_packing};
 	enum fl_rc rc = FL_OK;
 	for (size_t i = 0; rc == FL_OK && i < sizeof(steps) / sizeof(steps[0]); i++)
 		rc = steps[i](d, err);

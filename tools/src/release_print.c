@@ -122,6 +122,19 @@ static void print_signers(FILE *out, const struct fl_envelope *env)
 		(void)fputs("signed by   nobody yet\n", out);
 }
 
+static void print_soak(FILE *out, const struct fl_soak *soak)
+{
+	if (soak == NULL)
+		return;
+	(void)fprintf(
+		out,
+		"soak        %llu s; of before: memory %llu %%, load %llu %%, round trip %llu %%; "
+		"restarts %llu\n",
+		(unsigned long long)soak->duration_s, (unsigned long long)soak->memory_pct,
+		(unsigned long long)soak->load_pct, (unsigned long long)soak->round_trip_pct,
+		(unsigned long long)soak->restarts);
+}
+
 static void print_head(FILE *out, const struct fl_tools_release *release)
 {
 	const struct fl_release *doc = &release->doc;
@@ -140,6 +153,8 @@ static void print_head(FILE *out, const struct fl_tools_release *release)
 	print_list(out, "reach", doc->set->health->reach.items, doc->set->health->reach.n);
 	(void)fprintf(out, "deadline    %llu s\n",
 		      (unsigned long long)doc->set->health->deadline_s);
+	print_list(out, "units", doc->set->health->units.items, doc->set->health->units.n);
+	print_soak(out, doc->set->health->soak);
 	print_digests(out, "back to", doc->permits_rollback_to.items, doc->permits_rollback_to.n);
 	print_signers(out, &release->env);
 }

@@ -179,6 +179,48 @@ Test(tools_release, the_document_says_what_was_asked_for)
 	fl_tools_release_close(&release);
 }
 
+#define HEX64 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+Test(tools_release, the_document_says_what_a_trial_must_show)
+{
+	make_ext4("v1.ext4", info_of("1.0.0", 5, 2));
+	cr_assert_eq(create("r", "1.0.0", "--unit", "nginx.service", "--unit", "app.service",
+			    "--soak-s", "7200", "--soak-limit", "memory=120", "--soak-limit",
+			    "restarts=0", "--slot-fill", "rootfs=zero", "--verity-root",
+			    "rootfs=" HEX64),
+		     0, "%s", bench_errors);
+	const struct fl_component *c = open_release("r");
+	const struct fl_health *health = release.doc.set->health;
+	cr_assert_eq(health->units.n, 2);
+	cr_assert_str_eq(health->units.items[1], "app.service");
+	cr_assert_eq(health->soak->duration_s, 7200);
+	cr_assert_eq(health->soak->memory_pct, 120);
+	cr_assert_eq(health->soak->load_pct, 300, "unless told otherwise");
+	cr_assert_eq(health->soak->restarts, 0);
+	cr_assert_str_eq(c->installed->slot_fill, "zero");
+	cr_assert(c->installed->verity_root.b[1] == 0x11 &&
+		  c->installed->verity_root.b[31] == 0xff);
+	fl_tools_release_close(&release);
+}
+
+Test(tools_release, what_no_trial_could_show_is_refused)
+{
+	static const char *const odd[][4] = {
+		{"--unit", "nginx"},
+		{"--soak-s", "59"},
+		{"--soak-limit", "memory=150"},
+		{"--soak-s", "60", "--soak-limit", "memory=99"},
+		{"--soak-s", "60", "--soak-limit", "disk=1"},
+		{"--slot-fill", "rootfs=random"},
+		{"--slot-fill", "other=zero"},
+		{"--verity-root", "rootfs=00ff"},
+	};
+	make_ext4("v1.ext4", info_of("1.0.0", 5, 2));
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		cr_assert_neq(create("r", "1.0.0", odd[i][0], odd[i][1], odd[i][2], odd[i][3]), 0,
+			      "%s %s", odd[i][0], odd[i][1]);
+}
+
 Test(tools_release, the_same_input_gives_the_same_release)
 {
 	make_ext4("v1.ext4", info_of("1.0.0", 1, 1));
