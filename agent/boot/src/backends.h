@@ -5,8 +5,10 @@
 
 #include <fairlead/boot/boot.h>
 
-extern const struct fl_boot_backend fl_boot_sim; /* a decision file that script/machine reads */
-extern const struct fl_boot_backend fl_boot_grub; /* two copies beside grub.cfg; GRUB counts */
+extern const struct fl_boot_backend fl_boot_sim;   /* a decision file that script/machine reads */
+extern const struct fl_boot_backend fl_boot_exec;  /* an integrator's program */
+extern const struct fl_boot_backend fl_boot_uboot; /* variables in U-Boot's environment */
+extern const struct fl_boot_backend fl_boot_grub;  /* two copies beside grub.cfg; GRUB counts */
 
 /* The findings of a self-test, counted. */
 struct findings {
