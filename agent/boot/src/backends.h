@@ -9,6 +9,8 @@ extern const struct fl_boot_backend fl_boot_sim;   /* a decision file that scrip
 extern const struct fl_boot_backend fl_boot_exec;  /* an integrator's program */
 extern const struct fl_boot_backend fl_boot_uboot; /* variables in U-Boot's environment */
 extern const struct fl_boot_backend fl_boot_grub;  /* two copies beside grub.cfg; GRUB counts */
+extern const struct fl_boot_backend
+	fl_boot_sdboot; /* entries on the ESP; systemd-boot counts in their names */
 
 /* The findings of a self-test, counted. */
 struct findings {

@@ -15,8 +15,8 @@
 
 const struct fl_boot_backend *fl_boot_backend_find(const char *name)
 {
-	static const struct fl_boot_backend *const backends[] = {&fl_boot_sim, &fl_boot_exec,
-								 &fl_boot_uboot, &fl_boot_grub};
+	static const struct fl_boot_backend *const backends[] = {
+		&fl_boot_sim, &fl_boot_exec, &fl_boot_uboot, &fl_boot_grub, &fl_boot_sdboot};
 	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
 		if (strcmp(backends[i]->name, name) == 0)
 			return backends[i];
