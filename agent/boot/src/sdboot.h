@@ -55,7 +55,8 @@ struct sdboot_list {
 	size_t n;
 };
 
-/* Our entries; more than SDBOOT_ENTRIES_MAX is FL_E_TOO_LARGE. FL_E_NOT_FOUND: not even a folder. */
+/* Our entries; more than SDBOOT_ENTRIES_MAX is FL_E_TOO_LARGE. FL_E_NOT_FOUND: not even a folder.
+ */
 enum fl_rc sdboot_read_entries(const struct fl_boot_host *host, struct sdboot_list *ret,
 			       struct fl_err *err) FL_CHECKED;
 enum fl_rc sdboot_read_settings(const struct fl_boot_host *host, const char *slot,
