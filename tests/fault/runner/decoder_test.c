@@ -208,7 +208,10 @@ Test(runner_decoder, so_does_the_process)
 		cr_assert_gt(kib_of(&out), mib * 1024 * 9 / 10, "what is granted can be had");
 	}
 	struct outcome out;
-	struct decoding d = with(PLUGINS "/misdecode.so", "stack 3");
+	struct decoding d = with(PLUGINS "/misdecode.so", "last_byte 3");
+	expect(&d, "retry", "no_memory", &out);
+	cr_assert_str_eq(out.end_code, "no_memory", "the other runner is told too");
+	d = with(PLUGINS "/misdecode.so", "stack 3");
 	play_decoder(&d, &content, &out);
 	cr_assert_not(out.has_result);
 	cr_assert_neq(out.status, 0);

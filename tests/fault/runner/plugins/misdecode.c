@@ -51,6 +51,15 @@ static void take_all(size_t step)
 		memset(p, 1, step);
 }
 
+/* So that not even a word can be said. */
+static void take_last_byte(void)
+{
+	for (size_t step = 1 << 17; step >= 16; step -= 16) {
+		for (uint8_t *p; (p = (uint8_t *)malloc(step)) != NULL;)
+			memset(p, 1, step);
+	}
+}
+
 /* How much there is, in KiB, as a line of the log. */
 static int take_memory(void *take(size_t))
 {
@@ -122,6 +131,8 @@ static int misbehave(const struct patch *p, uint64_t offset, uint8_t *data, uint
 		return take_memory(from_host);
 	if (is("malloc"))
 		return take_memory(malloc);
+	if (is("last_byte"))
+		return end_with(FL_CLASS_RETRY, "no_memory");
 	if (is("stack"))
 		return grow_stack(0);
 	if (is("short"))
@@ -170,6 +181,8 @@ static int decode(void *self, const struct fl_decode_task *task, struct fl_resul
 		(void)host->write_output(host, 0, zeros, sizeof(zeros));
 	}
 	int cls = patch_decode(task, write_chunk, result);
+	if (is("last_byte"))
+		take_last_byte();
 	if (ending_class < 0)
 		return cls;
 	memcpy(result->code, ending.code, sizeof(ending.code));
