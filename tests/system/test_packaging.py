@@ -60,6 +60,14 @@ def test_lintian_has_nothing_to_say(packages, second_build):
     assert findings == [] and said.returncode == 0, said.stderr
 
 
+def test_what_the_build_needs_is_asked_for():
+    """The libraries of script/bootstrap, but for those of the tests."""
+    listed = re.search(r"  # build\n(.*?)  # test\n", (ROOT / "script/bootstrap").read_text(), re.S).group(1)
+    wanted = set(re.findall(r"\blib\S+-dev\b", listed)) - {"libc6-dev"}
+    asked = re.search(r"Build-Depends:(.*?)\n\n", (ROOT / "packaging/debian/control").read_text(), re.S).group(1)
+    assert wanted <= set(re.findall(r"lib\S+-dev", asked))
+
+
 def test_every_program_and_unit_is_explained(packages, tmp_path):
     for package in ("fairlead-agent", "fairlead-helper", "fairlead-cli", "fairlead-fleet"):
         run("dpkg-deb", "-x", newest(packages, package), tmp_path)
