@@ -171,7 +171,7 @@ Test(helper_children, a_child_is_gone_when_it_is_reaped_and_its_channel_has_ende
 Test(helper_children, an_empty_packet_is_no_end)
 {
 	struct child child = start_child("exec /usr/bin/python3 -c 'import os, socket, time\n"
-					 "socket.socket(fileno=3).send(b\"\")\ntime.sleep(1)'");
+					 "s = socket.socket(fileno=3)\ns.send(b\"\")\ntime.sleep(9)'");
 	struct pollfd p = {child.control, POLLIN, 0};
 	cr_assert_eq(poll(&p, 1, 5000), 1);
 	cr_assert_not(child_gone(&child));
