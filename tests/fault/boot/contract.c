@@ -211,11 +211,20 @@ static struct view look_at_disk(const char *where)
 	return view;
 }
 
+/* --- systemd-boot: what its entries are made of --- */
+
+static void prepare_sdboot(void)
+{
+	put("boot/fairlead.conf",
+	    "[entry]\nkernel = /{slot}\npartuuid.a = 1\npartuuid.b = 2\npartuuid.c = 3\n", 0644);
+}
+
 static const struct kind kinds[] = {
 	{"sim", NULL, look_at_text, false, 3000},
 	{"exec", prepare_exec, look_at_text, true, 120},
 	{"uboot", prepare_uboot, look_at_disk, false, 3000},
 	{"grub", NULL, NULL, false, 1000},
+	{"systemd-boot", prepare_sdboot, NULL, false, 1000},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -362,7 +371,8 @@ Test(boot_contract, the_verbs_do_what_the_rules_say)
 
 /* --- crashes --- */
 
-/* Verb n of an update, one that fell back, another: each changes something, so seq tells how far it came. */
+/* Verb n of an update, one that fell back, another: each changes something, so seq tells how far it
+ * came. */
 static enum fl_rc verb(const struct fl_boot_backend *b, uint64_t n)
 {
 	static const struct step steps[VERBS] = {
@@ -440,7 +450,8 @@ static void finish(const struct kind *kind, uint64_t acked)
 	assert_same(b, &want);
 }
 
-/* Of a program that is started for each verb, every process counts by itself: the plan is in force for one verb. */
+/* Of a program that is started for each verb, every process counts by itself: the plan is in force
+ * for one verb. */
 static uint64_t run_spawned(const struct kind *kind, const char *plan, uint64_t at)
 {
 	const struct fl_boot_backend *b = fl_boot_backend_find(kind->name);
