@@ -193,9 +193,67 @@ enum fl_rc fl_anchor_set_phase(struct fl_anchor *anchor, int job, struct fl_anch
 	return FL_OK;
 }
 
+enum fl_rc fl_anchor_may_move(const struct fl_anchor *anchor, int job, struct fl_anchor_name name,
+			      enum fl_phase phase, struct fl_err *err)
+{
+	struct fl_anchor tried = *anchor;
+	return fl_anchor_set_phase(&tried, job, name, phase, err);
+}
+
 static bool holds(const struct fl_anchor_component *c, int job)
 {
 	return c->held && c->job == job;
+}
+
+const struct fl_anchor_component *fl_anchor_switched(const struct fl_anchor *anchor, int job)
+{
+	for (size_t i = 0; i < anchor->n_components; i++) {
+		const struct fl_anchor_component *c = &anchor->components[i];
+		if (holds(c, job) && c->phase >= FL_PHASE_TRIAL)
+			return c;
+	}
+	return NULL;
+}
+
+bool fl_anchor_unseal(struct fl_anchor *anchor)
+{
+	bool changed = false;
+	for (size_t i = 0; i < anchor->n_components; i++) {
+		struct fl_anchor_component *c = &anchor->components[i];
+		if (c->phase != FL_PHASE_SEALED)
+			continue;
+		c->phase = FL_PHASE_STAGING;
+		changed = true;
+	}
+	return changed;
+}
+
+enum fl_rc fl_anchor_roll_back(struct fl_anchor *anchor, int job, struct fl_err *err)
+{
+	for (size_t i = 0; i < anchor->n_components; i++) {
+		const struct fl_anchor_component *c = &anchor->components[i];
+		enum fl_rc rc = holds(c, job) && c->phase >= FL_PHASE_TRIAL
+					? check_move(c, FL_PHASE_ROLLING_BACK, err)
+					: FL_OK;
+		if (rc != FL_OK)
+			return rc;
+	}
+	for (size_t i = 0; i < anchor->n_components; i++) {
+		struct fl_anchor_component *c = &anchor->components[i];
+		if (holds(c, job) && c->phase >= FL_PHASE_TRIAL)
+			c->phase = FL_PHASE_ROLLING_BACK;
+	}
+	return FL_OK;
+}
+
+bool fl_anchor_names(const struct fl_anchor *anchor, const struct fl_anchor_id *id)
+{
+	const struct fl_anchor_id root = fl_anchor_id(&anchor->root);
+	bool found = fl_anchor_id_equal(id, &root);
+	for (size_t i = 0; i < FL_ANCHOR_JOBS && !found; i++)
+		found = fl_anchor_id_equal(id, &anchor->jobs[i].job) ||
+			fl_anchor_id_equal(id, &anchor->jobs[i].release);
+	return found;
 }
 
 void fl_anchor_begin_trial(struct fl_anchor *anchor, uint32_t deadline_s,

@@ -9,7 +9,6 @@
 #include <fairlead/trust/json.h>
 
 #include <errno.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -17,8 +16,6 @@
 
 #define BOOT_DEADLINE_MS 20000
 #define OUTPUT_MAX	 ((size_t)4096)
-
-extern char **environ;
 
 struct outputs {
 	int out, errors; /* memfds: no pipe that could fill up */
@@ -31,22 +28,6 @@ static enum fl_rc open_outputs(struct outputs *o, struct fl_err *err)
 	if (o->out < 0 || o->errors < 0)
 		return fl_fail(err, fl_rc_from_errno(errno), errno, "memfd");
 	return FL_OK;
-}
-
-static enum fl_rc spawn(char *const *argv, const struct outputs *o, pid_t *pid, struct fl_err *err)
-{
-	posix_spawn_file_actions_t actions;
-	int rc = posix_spawn_file_actions_init(&actions);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(&actions, o->out, STDOUT_FILENO);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(&actions, o->errors, STDERR_FILENO);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-	if (rc == 0)
-		rc = posix_spawn(pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	return rc == 0 ? FL_OK : fl_fail(err, FL_E_BOOT_SWITCH, rc, "start '%s'", argv[0]);
 }
 
 /* The last line it wrote to standard error is its reason. */
@@ -77,8 +58,10 @@ static enum fl_rc run(const struct config *config, const char *verb, const char 
 			(char *)(uintptr_t)config->path,	 (char *)(uintptr_t)verb,
 			(char *)(uintptr_t)slot,		 NULL};
 	enum fl_rc rc = open_outputs(&o, err);
-	if (rc == FL_OK)
-		rc = spawn(argv, &o, &pid, err);
+	const struct child_fd fds[] = {{o.out, STDOUT_FILENO}, {o.errors, STDERR_FILENO}};
+	const int failed = rc == FL_OK ? child_exec(argv, fds, 2, &pid) : 0;
+	if (failed != 0)
+		rc = fl_fail(err, FL_E_BOOT_SWITCH, failed, "start '%s'", argv[0]);
 	if (rc == FL_OK && !child_reap(pid, BOOT_DEADLINE_MS, &status)) {
 		(void)child_kill(pid);
 		rc = fl_fail(err, FL_E_BOOT_SWITCH, 0, "fairlead-boot %s: no end", verb);

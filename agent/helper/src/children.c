@@ -36,19 +36,19 @@ static int set_signals(posix_spawnattr_t *attr)
 	return rc;
 }
 
-/* The two that are given, and nothing that somebody before us left open. */
-static int set_descriptors(posix_spawn_file_actions_t *actions, int control, int inherit)
+/* What is given, and nothing that somebody before us left open. */
+static int set_descriptors(posix_spawn_file_actions_t *actions, const struct child_fd *fds, size_t n)
 {
-	int rc = posix_spawn_file_actions_adddup2(actions, control, CONTROL_FD);
-	if (rc == 0 && inherit >= 0)
-		rc = posix_spawn_file_actions_adddup2(actions, inherit, CONTROL_FD + 1);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_addclosefrom_np(
-			actions, inherit >= 0 ? CONTROL_FD + 2 : CONTROL_FD + 1);
-	return rc;
+	int rc = 0;
+	int next = STDERR_FILENO + 1;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		rc = posix_spawn_file_actions_adddup2(actions, fds[i].fd, fds[i].at);
+		next = fds[i].at >= next ? fds[i].at + 1 : next;
+	}
+	return rc == 0 ? posix_spawn_file_actions_addclosefrom_np(actions, next) : rc;
 }
 
-static int spawn(const struct child_start *start, int control, pid_t *pid)
+int child_exec(char *const *argv, const struct child_fd *fds, size_t n, pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -59,9 +59,9 @@ static int spawn(const struct child_start *start, int control, pid_t *pid)
 	if (rc == 0)
 		rc = set_signals(&attr);
 	if (rc == 0)
-		rc = set_descriptors(&actions, control, start->inherit);
+		rc = set_descriptors(&actions, fds, n);
 	if (rc == 0)
-		rc = posix_spawn(pid, start->argv[0], &actions, &attr, start->argv, environ);
+		rc = posix_spawn(pid, argv[0], &actions, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	return rc;
@@ -87,9 +87,9 @@ enum fl_rc child_spawn(const struct child_start *start, struct child *child, str
 	/* The child's end blocks: it has nothing else to do. */
 	if (fcntl(high, F_SETFL, 0) != 0)
 		return fl_fail(err, FL_E_IO, errno, "descriptor flags");
-	const struct child_start moved = {start->argv, high_inherit};
+	const struct child_fd fds[] = {{high, CONTROL_FD}, {high_inherit, CONTROL_FD + 1}};
 	pid_t pid;
-	int rc = spawn(&moved, high, &pid);
+	int rc = child_exec(start->argv, fds, high_inherit < 0 ? 1 : 2, &pid);
 	if (rc != 0)
 		return fl_fail(err, fl_rc_from_errno(rc), rc, "start '%s'", start->argv[0]);
 	child->pidfd = pidfd_open(pid, 0);

@@ -55,6 +55,12 @@ struct child_start {
 	int inherit; /* stands at CONTROL_FD + 1 in the child; -1: none */
 };
 
+struct child_fd {
+	int fd; /* above all `at` */
+	int at; /* in the child */
+};
+/* Starts argv as from a shell, with these descriptors in ascending order of `at` and the standard ones; 0 or an errno. */
+int child_exec(char *const *argv, const struct child_fd *fds, size_t n, pid_t *pid);
 /* Starts argv with a new control socket at CONTROL_FD: pid, pidfd and control of *child are set. */
 enum fl_rc child_spawn(const struct child_start *start, struct child *child, struct fl_err *err)
 	FL_CHECKED;

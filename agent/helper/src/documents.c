@@ -112,17 +112,6 @@ void work_free(struct work *w)
 	fl_arena_free(&w->arena);
 }
 
-/* The anchor names what may be asked for: jobs, releases, the root. */
-static bool anchor_names(const struct fl_anchor *a, const struct fl_anchor_id *id)
-{
-	struct fl_anchor_id root = fl_anchor_id(&a->root);
-	bool found = fl_anchor_id_equal(id, &root);
-	for (size_t i = 0; i < FL_ANCHOR_JOBS && !found; i++)
-		found = fl_anchor_id_equal(id, &a->jobs[i].job) ||
-			fl_anchor_id_equal(id, &a->jobs[i].release);
-	return found;
-}
-
 static void describe(const struct fl_envelope *env, struct fl_ipc_signature *sigs,
 		     struct fl_ipc_document *ret)
 {
@@ -144,7 +133,7 @@ enum fl_rc on_get_document(struct helper *h, struct request *rq, struct fl_err *
 	struct fl_digest digest;
 	FL_AUTO_FD fd = -1;
 	enum fl_rc rc = FL_OK;
-	if (!anchor_names(&h->anchor, &id))
+	if (!fl_anchor_names(&h->anchor, &id))
 		rc = fl_fail(err, FL_E_NOT_FOUND, 0, "no document of an open job");
 	if (rc == FL_OK)
 		rc = fl_anchor_fetch(h->file, &id, &arena, &env, &digest, err);

@@ -171,6 +171,8 @@ void on_child_end(struct helper *h, struct child *child);
  */
 enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err) FL_CHECKED;
 enum fl_rc stop_children_of(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
+enum fl_rc give_up_seal(struct helper *h, const struct fl_digest *job, const struct component *c,
+			struct fl_err *err) FL_CHECKED;
 void seal_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc,
 		   const struct fl_err *err);
 

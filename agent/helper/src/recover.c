@@ -24,16 +24,7 @@
 static enum fl_rc unseal(struct helper *h, struct fl_err *err)
 {
 	struct fl_anchor next = h->anchor;
-	bool changed = false;
-	enum fl_rc rc = FL_OK;
-	for (size_t i = 0; i < next.n_components && rc == FL_OK; i++) {
-		const struct fl_anchor_component *c = &next.components[i];
-		if (!c->held || c->phase != FL_PHASE_SEALED)
-			continue;
-		rc = fl_anchor_set_phase(&next, c->job, c->name, FL_PHASE_STAGING, err);
-		changed = true;
-	}
-	return rc == FL_OK && changed ? save(h, &next, err) : rc;
+	return fl_anchor_unseal(&next) ? save(h, &next, err) : FL_OK;
 }
 
 static enum fl_rc start_trial(struct helper *h, struct fl_anchor_name boot, struct fl_err *err)

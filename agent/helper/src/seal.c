@@ -53,14 +53,9 @@ static enum fl_rc start_check(struct helper *h, const struct request *rq, const 
 static enum fl_rc check_phase(struct helper *h, const struct work *w, const struct component *c,
 			      struct fl_err *err)
 {
-	const struct fl_anchor_component *known =
-		c == NULL ? NULL : fl_anchor_find_component(&h->anchor, c->key);
-	if (known == NULL || !known->held || known->job != w->place ||
-	    fl_release_component(&w->release, c->name) == NULL)
+	if (c == NULL || fl_release_component(&w->release, c->name) == NULL)
 		return fl_fail(err, FL_E_NOT_OPEN, 0, "the job does not hold the component");
-	if (!fl_phase_may_follow(known->phase, FL_PHASE_SEALED))
-		return fl_fail(err, FL_E_PHASE, 0, "seal in phase %s", fl_phase_name(known->phase));
-	return FL_OK;
+	return fl_anchor_may_move(&h->anchor, w->place, c->key, FL_PHASE_SEALED, err);
 }
 
 static enum fl_rc seal(struct helper *h, struct request *rq, struct work *w,
@@ -107,18 +102,18 @@ static enum fl_rc enter_sealed(struct helper *h, const struct child *child,
 	return rc == FL_OK ? save(h, &next, err) : rc;
 }
 
-/* A slot that is not sealed has no business in phase sealed. */
-static void leave_sealed(struct helper *h, const struct child *child, const struct component *c)
+/* Without its lock a slot has no business in phase sealed; then the job may be withdrawn or superseded again. */
+enum fl_rc give_up_seal(struct helper *h, const struct fl_digest *job, const struct component *c,
+			struct fl_err *err)
 {
-	struct fl_err err;
 	struct fl_anchor next = h->anchor;
+	const int place = fl_anchor_find_job(&next, job);
 	const struct fl_anchor_component *known = fl_anchor_find_component(&next, c->key);
-	const int place = fl_anchor_find_job(&h->anchor, &child->job);
-	if (known == NULL || known->phase != FL_PHASE_SEALED)
-		return;
-	if (fl_anchor_set_phase(&next, place, c->key, FL_PHASE_STAGING, &err) != FL_OK ||
-	    save(h, &next, &err) != FL_OK)
-		fl_log_err(FL_LOG_ERROR, &err, "leave phase sealed");
+	release_lock(h, component_index(&h->config, c));
+	if (known == NULL || !known->held || known->job != place || known->phase != FL_PHASE_SEALED)
+		return FL_OK;
+	enum fl_rc rc = fl_anchor_set_phase(&next, place, c->key, FL_PHASE_STAGING, err);
+	return rc == FL_OK ? save(h, &next, err) : rc;
 }
 
 void seal_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc,
@@ -126,12 +121,11 @@ void seal_finished(struct helper *h, size_t index, const struct child *child, en
 {
 	const struct component *c = &h->config.components[index];
 	struct fl_err why = *err;
+	struct fl_err lost;
 	if (rc == FL_OK)
 		rc = enter_sealed(h, child, c, &why);
-	if (rc != FL_OK) {
-		release_lock(h, index);
-		leave_sealed(h, child, c);
-	}
+	if (rc != FL_OK && give_up_seal(h, &child->job, c, &lost) != FL_OK)
+		fl_log_err(FL_LOG_ERROR, &lost, "leave phase sealed");
 	if (child->asked)
 		send_reply(h, child->reply_id, rc, &why, -1);
 }

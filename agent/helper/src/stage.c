@@ -61,18 +61,6 @@ static enum fl_rc check_size(int fd, uint64_t need, struct fl_err *err)
 	return FL_OK;
 }
 
-static enum fl_rc check_phase(struct helper *h, const struct work *w, const struct component *c,
-			      struct fl_err *err)
-{
-	const struct fl_anchor_component *known = fl_anchor_find_component(&h->anchor, c->key);
-	if (known == NULL || !known->held || known->job != w->place)
-		return fl_fail(err, FL_E_NOT_OPEN, 0, "the job does not hold '%s'", c->name);
-	if (!fl_phase_may_follow(known->phase, FL_PHASE_STAGING))
-		return fl_fail(err, FL_E_PHASE, 0, "stage in phase %s",
-			       fl_phase_name(known->phase));
-	return FL_OK;
-}
-
 static enum fl_rc make_plan(struct helper *h, struct work *w, const struct fl_ipc_stage *ask,
 			    struct plan *p, struct fl_err *err)
 {
@@ -90,7 +78,8 @@ static enum fl_rc make_plan(struct helper *h, struct work *w, const struct fl_ip
 		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "format '%s'", p->artifact->format);
 	if (access(p->component->plugin, R_OK) != 0)
 		return fl_fail(err, FL_E_PLUGIN_MISSING, 0, "'%s.so'", p->component->handler);
-	enum fl_rc rc = check_phase(h, w, p->component, err);
+	enum fl_rc rc = fl_anchor_may_move(&h->anchor, w->place, p->component->key,
+					   FL_PHASE_STAGING, err);
 	if (rc == FL_OK)
 		rc = look(h, &view, err);
 	return rc == FL_OK ? choose_slot(h, p->component, &view, &p->slot, err) : rc;
@@ -181,20 +170,6 @@ enum fl_rc on_stage(struct helper *h, struct request *rq, struct fl_err *err)
 		rc = stage(h, &w, ask, &rq->reply_fd, err);
 	work_free(&w);
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "stage '%s'", ask->component);
-}
-
-/* A sealed component that is not to be switched now may be withdrawn or superseded again. */
-static enum fl_rc give_up_seal(struct helper *h, const struct fl_digest *job, const struct component *c,
-			       struct fl_err *err)
-{
-	struct fl_anchor next = h->anchor;
-	const int place = fl_anchor_find_job(&next, job);
-	const struct fl_anchor_component *known = fl_anchor_find_component(&next, c->key);
-	if (known == NULL || !known->held || known->job != place || known->phase != FL_PHASE_SEALED)
-		return FL_OK;
-	enum fl_rc rc = fl_anchor_set_phase(&next, place, c->key, FL_PHASE_STAGING, err);
-	release_lock(h, component_index(&h->config, c));
-	return rc == FL_OK ? save(h, &next, err) : rc;
 }
 
 enum fl_rc on_stop(struct helper *h, struct request *rq, struct fl_err *err)

@@ -23,17 +23,6 @@ enum fl_rc switch_boot(struct helper *h, const char *verb, const char *slot, str
 	return boot_run(&h->config, verb, slot, err);
 }
 
-/* A component of the job that is switched; NULL: none. */
-static const struct fl_anchor_component *switched(const struct fl_anchor *a, int place)
-{
-	for (size_t i = 0; i < a->n_components; i++) {
-		const struct fl_anchor_component *c = &a->components[i];
-		if (c->held && c->job == place && c->phase >= FL_PHASE_TRIAL)
-			return c;
-	}
-	return NULL;
-}
-
 static const struct slot *target_of(const struct helper *h, const struct fl_anchor_component *known)
 {
 	const struct component *c = config_component_by_key(&h->config, &known->name);
@@ -43,7 +32,7 @@ static const struct slot *target_of(const struct helper *h, const struct fl_anch
 enum fl_rc trial_look_at(struct helper *h, int place, struct trial *ret, struct fl_err *err)
 {
 	struct trial t = {.place = -1, .phase = fl_anchor_job_phase(&h->anchor, place)};
-	const struct fl_anchor_component *known = switched(&h->anchor, place);
+	const struct fl_anchor_component *known = fl_anchor_switched(&h->anchor, place);
 	enum fl_rc rc = known == NULL ? FL_OK : look(h, &t.view, err);
 	if (rc != FL_OK)
 		return rc;
@@ -59,7 +48,7 @@ enum fl_rc trial_look_at(struct helper *h, int place, struct trial *ret, struct 
 enum fl_rc trial_look(struct helper *h, struct trial *ret, struct fl_err *err)
 {
 	int place = 0;
-	while (place < FL_ANCHOR_JOBS && switched(&h->anchor, place) == NULL)
+	while (place < FL_ANCHOR_JOBS && fl_anchor_switched(&h->anchor, place) == NULL)
 		place++;
 	return trial_look_at(h, place, ret, err);
 }
@@ -67,7 +56,7 @@ enum fl_rc trial_look(struct helper *h, struct trial *ret, struct fl_err *err)
 bool trial_of_another(const struct helper *h, int place)
 {
 	for (int other = 0; other < FL_ANCHOR_JOBS; other++) {
-		if (other != place && switched(&h->anchor, other) != NULL)
+		if (other != place && fl_anchor_switched(&h->anchor, other) != NULL)
 			return true;
 	}
 	return false;
@@ -78,7 +67,7 @@ bool trial_is_running(struct helper *h, int *place)
 	char running[FL_NAME_MAX + 1];
 	host_read_line(h->config.running_slot, running, sizeof(running));
 	for (*place = 0; *place < FL_ANCHOR_JOBS; (*place)++) {
-		const struct fl_anchor_component *known = switched(&h->anchor, *place);
+		const struct fl_anchor_component *known = fl_anchor_switched(&h->anchor, *place);
 		const struct slot *slot = known == NULL ? NULL : target_of(h, known);
 		if (slot != NULL && strcmp(slot->name, running) == 0)
 			return true;
@@ -98,12 +87,7 @@ uint64_t trial_left_ms(const struct helper *h)
 static enum fl_rc enter_rolling_back(struct helper *h, int place, struct fl_err *err)
 {
 	struct fl_anchor next = h->anchor;
-	enum fl_rc rc = FL_OK;
-	for (size_t i = 0; i < next.n_components && rc == FL_OK; i++) {
-		const struct fl_anchor_component *c = &next.components[i];
-		if (c->held && c->job == place && c->phase >= FL_PHASE_TRIAL)
-			rc = fl_anchor_set_phase(&next, place, c->name, FL_PHASE_ROLLING_BACK, err);
-	}
+	enum fl_rc rc = fl_anchor_roll_back(&next, place, err);
 	if (rc == FL_OK && fl_anchor_job_phase(&h->anchor, place) != FL_PHASE_ROLLING_BACK) {
 		next.jobs[place].tries = 0;
 		rc = save(h, &next, err);

@@ -384,6 +384,72 @@ Test(anchor_rules, a_trial_without_a_switch_goes_back_to_staging)
 
 /* --- any order of calls --- */
 
+Test(anchor_rules, what_may_move_is_told_without_moving_it)
+{
+	const int job = job_in(FL_PHASE_STAGING, FL_PHASE_SEALED, FL_PHASE_IDLE);
+	before = a;
+	cr_assert_eq(fl_anchor_may_move(&a, job, a.components[0].name, FL_PHASE_SEALED, NULL), FL_OK);
+	cr_assert_eq(fl_anchor_may_move(&a, job, a.components[2].name, FL_PHASE_SEALED, NULL), FL_E_PHASE);
+	cr_assert_eq(fl_anchor_may_move(&a, job + 1, a.components[0].name, FL_PHASE_SEALED, NULL),
+		     FL_E_NOT_OPEN);
+	cr_assert(untouched());
+}
+
+Test(anchor_rules, a_switched_component_is_found)
+{
+	const int job = job_in(FL_PHASE_IDLE, FL_PHASE_SEALED, FL_PHASE_STAGING);
+	cr_assert_null(fl_anchor_switched(&a, job));
+	static const enum fl_phase switched[] = {FL_PHASE_TRIAL, FL_PHASE_DECIDED, FL_PHASE_ROLLING_BACK};
+	for (size_t i = 0; i < 3; i++) {
+		a.components[1].phase = switched[i];
+		cr_assert_eq(fl_anchor_switched(&a, job), &a.components[1]);
+		cr_assert_null(fl_anchor_switched(&a, job + 1));
+	}
+}
+
+Test(anchor_rules, a_lost_lock_unseals_and_touches_nothing_else)
+{
+	(void)job_in(FL_PHASE_SEALED, FL_PHASE_TRIAL, FL_PHASE_SEALED);
+	before = a;
+	cr_assert(fl_anchor_unseal(&a));
+	before.components[0].phase = before.components[2].phase = FL_PHASE_STAGING;
+	cr_assert(untouched());
+	cr_assert_not(fl_anchor_unseal(&a));
+}
+
+Test(anchor_rules, a_job_rolls_back_whole_and_never_after_its_decision)
+{
+	const int job = job_in(FL_PHASE_TRIAL, FL_PHASE_ROLLING_BACK, FL_PHASE_TRIAL);
+	cr_assert_eq(fl_anchor_roll_back(&a, job, NULL), FL_OK);
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(a.components[i].phase, FL_PHASE_ROLLING_BACK);
+	a.components[0].phase = FL_PHASE_TRIAL;
+	a.components[2].phase = FL_PHASE_DECIDED;
+	before = a;
+	cr_assert_eq(fl_anchor_roll_back(&a, job, NULL), FL_E_PHASE);
+	cr_assert(untouched(), "all or none");
+}
+
+Test(anchor_rules, it_names_the_documents_of_open_jobs_and_the_root)
+{
+	const int job = open_job(7);
+	struct fl_digest d = digest_of(7);
+	struct fl_anchor_id id = fl_anchor_id(&d);
+	cr_assert(fl_anchor_names(&a, &id));
+	d = digest_of(1007);
+	id = fl_anchor_id(&d);
+	cr_assert(fl_anchor_names(&a, &id));
+	d = digest_of(8);
+	id = fl_anchor_id(&d);
+	cr_assert_not(fl_anchor_names(&a, &id));
+	a.root = d;
+	cr_assert(fl_anchor_names(&a, &id));
+	cr_assert_eq(fl_anchor_close_job(&a, job, NULL), FL_OK);
+	d = digest_of(7);
+	id = fl_anchor_id(&d);
+	cr_assert_not(fl_anchor_names(&a, &id));
+}
+
 static uint64_t rng = 1;
 
 static unsigned pick(unsigned n)

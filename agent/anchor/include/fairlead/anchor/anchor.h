@@ -120,6 +120,17 @@ enum fl_rc fl_anchor_hold(struct fl_anchor *anchor, int job, struct fl_anchor_na
 /* A move of one component that the job holds. FL_E_NOT_OPEN, FL_E_PHASE. Never to idle, never into decided. */
 enum fl_rc fl_anchor_set_phase(struct fl_anchor *anchor, int job, struct fl_anchor_name name,
 			       enum fl_phase phase, struct fl_err *err) FL_CHECKED;
+/* Would that move be allowed? */
+enum fl_rc fl_anchor_may_move(const struct fl_anchor *anchor, int job, struct fl_anchor_name name,
+			      enum fl_phase phase, struct fl_err *err) FL_CHECKED;
+/* A component of the job that is switched (trial, decided or rolling_back); NULL: none. */
+const struct fl_anchor_component *fl_anchor_switched(const struct fl_anchor *anchor, int job);
+/* Everything that is sealed is staging again, for what kept the slots as they were is gone. True when something was. */
+bool fl_anchor_unseal(struct fl_anchor *anchor);
+/* All switched components of the job are rolling back. FL_E_PHASE when one is decided. */
+enum fl_rc fl_anchor_roll_back(struct fl_anchor *anchor, int job, struct fl_err *err) FL_CHECKED;
+/* Is it a document of an open job, or the root? */
+bool fl_anchor_names(const struct fl_anchor *anchor, const struct fl_anchor_id *id);
 /* The decision: all components of the job that are on trial become decided; FL_E_PHASE unless all it holds are. */
 enum fl_rc fl_anchor_decide(struct fl_anchor *anchor, int job, struct fl_err *err) FL_CHECKED;
 
