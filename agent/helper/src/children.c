@@ -37,7 +37,8 @@ static int set_signals(posix_spawnattr_t *attr)
 }
 
 /* What is given, and nothing that somebody before us left open. */
-static int set_descriptors(posix_spawn_file_actions_t *actions, const struct child_fd *fds, size_t n)
+static int set_descriptors(posix_spawn_file_actions_t *actions, const struct child_fd *fds,
+			   size_t n)
 {
 	int rc = 0;
 	int next = STDERR_FILENO + 1;

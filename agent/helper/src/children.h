@@ -41,7 +41,7 @@ struct child {
 	int target;  /* kept open, and with it the lock, until nothing is left of the child */
 	uint64_t silence_ms;  /* allowed */
 	uint64_t deadline_ms; /* by BOOTTIME; of the next sign of life, or of the state */
-	uint64_t until_ms; /* by BOOTTIME: no sign of life moves the deadline past it; 0: none */
+	uint64_t until_ms;    /* by BOOTTIME: no sign of life moves the deadline past it; 0: none */
 	struct fl_digest job;
 	bool asked;	   /* an agent waits for the answer to a seal, … */
 	uint32_t reply_id; /* … with this id */
@@ -62,8 +62,8 @@ struct child_fd {
 /* Starts argv as from a shell, with these descriptors in ascending order of `at` and the standard ones; 0 or an errno. */
 int child_exec(char *const *argv, const struct child_fd *fds, size_t n, pid_t *pid);
 /* Starts argv with a new control socket at CONTROL_FD: pid, pidfd and control of *child are set. */
-enum fl_rc child_spawn(const struct child_start *start, struct child *child, struct fl_err *err)
-	FL_CHECKED;
+enum fl_rc child_spawn(const struct child_start *start, struct child *child,
+		       struct fl_err *err) FL_CHECKED;
 /* Reaps without waiting. True when nothing is left: reaped, and the control channel has ended. */
 bool child_gone(struct child *child);
 /* Waits at most deadline_ms; false when it has not ended. */

@@ -182,7 +182,8 @@ enum fl_rc verify_heartbeat(struct helper *h, const struct fl_envelope *env,
 		return rc;
 	h->fleet_s = ret->utc;
 	h->fleet_at_ms = fl_clock_boot_ms(h->clock);
-	fl_anchor_raise_time(&h->anchor, ret->utc, h->root.expires); /* saved with the next change */
+	fl_anchor_raise_time(&h->anchor, ret->utc,
+			     h->root.expires); /* saved with the next change */
 	return FL_OK;
 }
 

@@ -3,9 +3,10 @@
  * The end of a child. Nobody hears of it, and nothing starts on its component, before the process is reaped and all
  * copies of its control channel are closed: reaping a runner's outer process alone proves nothing after a SIGKILL.
  *
- *   runs ── result, fault, stop: SIGTERM ─▶ ending ── grace over: SIGKILL ─▶ killed ── 5 s ─▶ unkillable, and told so
- *                                              │                               │                   │
- *                                              └───── reaped, and its channel has ended ───────────┴──▶ none; told
+ *   runs ── result, fault, stop: SIGTERM ──▶ ending ── grace over: SIGKILL ──▶ killed ── 5 s ─┐
+ *                                              │                                │              ▼
+ *   none, told ◀── reaped, and its channel ────┴────────────────────────────────┴───── unkillable,
+ *                  has ended                                                             told so
  *
  * The loop never waits for it: a request that needs the end is carried out anew when a child has ended.
  */
@@ -18,9 +19,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GRACE_MS 3000 /* a runner's outer process kills the inner one 2 s after SIGTERM */
-#define STOP_MS 65000 /* a plugin may inhibit its end for 60 s, and is killed 2 s later */
-#define KILL_MS 5000
+#define GRACE_MS 3000  /* a runner's outer process kills the inner one 2 s after SIGTERM */
+#define STOP_MS	 65000 /* a plugin may inhibit its end for 60 s, and is killed 2 s later */
+#define KILL_MS	 5000
 
 void release_lock(struct helper *h, size_t component)
 {
@@ -113,7 +114,8 @@ void on_child_end(struct helper *h, struct child *child)
 		return;
 	}
 	if (child->state == CHILD_ENDING && child->pidfd < 0)
-		move(h, child, CHILD_KILLED, KILL_MS); /* no process is left that a signal would reach */
+		move(h, child, CHILD_KILLED,
+		     KILL_MS); /* no process is left that a signal would reach */
 	if (fl_clock_boot_ms(h->clock) < child->deadline_ms)
 		return;
 	if (child->state == CHILD_ENDING) {

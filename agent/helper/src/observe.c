@@ -74,8 +74,9 @@ static void say(struct helper *h, size_t index, const char *code, const char *te
 	struct said *said = &h->said[index];
 	snprintf(said->code, sizeof(said->code), "%s", code);
 	snprintf(said->text, sizeof(said->text), "%s", text);
-	fl_log(strcmp(code, "ok") == 0 ? FL_LOG_INFO : FL_LOG_WARNING, "observe '%s' slot '%s': %s%s%s",
-	       h->config.components[index].name, said->slot, code, text[0] == '\0' ? "" : ": ", text);
+	fl_log(strcmp(code, "ok") == 0 ? FL_LOG_INFO : FL_LOG_WARNING,
+	       "observe '%s' slot '%s': %s%s%s", h->config.components[index].name, said->slot, code,
+	       text[0] == '\0' ? "" : ": ", text);
 }
 
 void observe(struct helper *h, size_t index)
@@ -83,7 +84,8 @@ void observe(struct helper *h, size_t index)
 	struct fl_err err = {0};
 	struct said *said = &h->said[index];
 	struct child *child = &h->children[index];
-	if (child->kind != CHILD_NONE || h->locks[index] >= 0) /* somebody works on it, or it is sealed */
+	if (child->kind != CHILD_NONE ||
+	    h->locks[index] >= 0) /* somebody works on it, or it is sealed */
 		return;
 	*said = (struct said){0};
 	enum fl_rc rc = ask(h, &h->config.components[index], said, &err);
@@ -134,7 +136,8 @@ void on_observation(struct helper *h, const struct child *child,
 		return;
 	said->wrong = contradiction(said, slot);
 	said->release_seq = slot->release_seq;
-	snprintf(said->version, sizeof(said->version), "%s", slot->version == NULL ? "" : slot->version);
+	snprintf(said->version, sizeof(said->version), "%s",
+		 slot->version == NULL ? "" : slot->version);
 }
 
 void observed(struct helper *h, size_t index, const struct outcome *o)

@@ -64,7 +64,8 @@ static enum fl_rc supersede(struct helper *h, struct fl_anchor *next, int place,
 }
 
 /* The runners of what gave way end last: everything that may fail has been done, but for the anchor's own write. */
-static enum fl_rc stop_superseded(struct helper *h, const struct fl_anchor *next, struct fl_err *err)
+static enum fl_rc stop_superseded(struct helper *h, const struct fl_anchor *next,
+				  struct fl_err *err)
 {
 	enum fl_rc rc = FL_OK;
 	for (int place = 0; place < FL_ANCHOR_JOBS && rc == FL_OK; place++) {
@@ -118,7 +119,8 @@ static enum fl_rc open_job(struct helper *h, struct request *rq, struct presente
 		if (!job_names(&p->job, name))
 			continue;
 		const struct component *c = config_component(&h->config, name);
-		FL_BUG_ON(c == NULL); /* the verified release names components of this device only */
+		FL_BUG_ON(c ==
+			  NULL); /* the verified release names components of this device only */
 		rc = take_component(h, &next, place, c, &p->job, err);
 		if (rc == FL_OK)
 			note_image(h, &next, c, &rq->arena);
@@ -136,7 +138,8 @@ static enum fl_rc present_install(struct helper *h, struct request *rq, struct p
 	if (p->n != 2)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "a job comes with its release");
 	if (!p->known && h->anchor.lost)
-		return fl_fail(err, FL_E_ANCHOR_LOST, 0, "no heartbeat has told the latest job yet");
+		return fl_fail(err, FL_E_ANCHOR_LOST, 0,
+			       "no heartbeat has told the latest job yet");
 	enum fl_rc rc =
 		fl_verify_release(state, &p->job, &p->envs[1], &rq->arena, &p->release, err);
 	if (rc != FL_OK || !p->known)

@@ -25,14 +25,14 @@ static enum fl_rc start_check(struct helper *h, const struct request *rq, const 
 	const char *fill = installed->slot_fill;
 	snprintf(size, sizeof(size), "%llu", (unsigned long long)installed->size);
 	fl_hex_encode(installed->tree->root.b, FL_DIGEST_SIZE, root);
-	char *argv[] = {(char *)(uintptr_t) "/proc/self/exe",
-			(char *)(uintptr_t) "--seal-check",
-			size,
-			root,
-			(char *)(uintptr_t)(fill != NULL && strcmp(fill, "zero") == 0 ? "zero"
-										       : "keep"),
-			(char *)(uintptr_t)h->config.runner_user,
-			NULL};
+	char *argv[] = {
+		(char *)(uintptr_t) "/proc/self/exe",
+		(char *)(uintptr_t) "--seal-check",
+		size,
+		root,
+		(char *)(uintptr_t)(fill != NULL && strcmp(fill, "zero") == 0 ? "zero" : "keep"),
+		(char *)(uintptr_t)h->config.runner_user,
+		NULL};
 	const struct child_start start = {argv, *target};
 	struct child *child = &h->children[component_index(&h->config, c)];
 	struct child new = {.kind = CHILD_SEAL,

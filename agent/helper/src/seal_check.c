@@ -20,8 +20,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define TARGET_FD     (CONTROL_FD + 1)
-#define BLOCK	      ((size_t)1024 * 1024)
+#define TARGET_FD      (CONTROL_FD + 1)
+#define BLOCK	       ((size_t)1024 * 1024)
 #define ALIVE_EVERY_MS 1000
 
 struct check {
@@ -101,8 +101,7 @@ static enum fl_rc read_block(struct check *c, uint64_t offset, size_t *len, stru
 	show_life(c);
 	*len = 0;
 	while (*len < BLOCK) {
-		ssize_t n = pread(TARGET_FD, c->block + *len, BLOCK - *len,
-				  (off_t)(offset + *len));
+		ssize_t n = pread(TARGET_FD, c->block + *len, BLOCK - *len, (off_t)(offset + *len));
 		if (n < 0 && errno == EINVAL && (fcntl(TARGET_FD, F_GETFL) & O_DIRECT) != 0) {
 			stop_bypassing(); /* an odd end of a file, or no direct reads here */
 			continue;
@@ -134,7 +133,8 @@ static enum fl_rc compare(struct check *c, struct fl_tree_builder *builder, stru
 		if (rc == FL_OK && image > 0)
 			rc = fl_tree_builder_add(builder, c->block, image, err);
 		if (rc == FL_OK && c->zero_tail && !is_zero(c->block + image, len - image))
-			rc = fl_fail(err, FL_E_SEAL_MISMATCH, 0, "the rest of the slot is not zero");
+			rc = fl_fail(err, FL_E_SEAL_MISMATCH, 0,
+				     "the rest of the slot is not zero");
 		offset += len;
 	}
 	return rc;

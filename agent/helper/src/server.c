@@ -19,22 +19,29 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ACTIVATED_FD  3 /* sd_listen_fds(3) */
-#define REQUEST_MAX   ((size_t)4 << 20)
-#define FIRST_CHILD   2 /* in the poll set, after listener and agent: channel and process of each */
-#define POLL_SIZE     (FIRST_CHILD + 2 * FL_ANCHOR_COMPONENTS)
+#define ACTIVATED_FD 3 /* sd_listen_fds(3) */
+#define REQUEST_MAX  ((size_t)4 << 20)
+#define FIRST_CHILD  2 /* in the poll set, after listener and agent: channel and process of each */
+#define POLL_SIZE    (FIRST_CHILD + 2 * FL_ANCHOR_COMPONENTS)
 
 static const struct {
 	enum fl_frame_type type;
 	handler *run;
 } requests[] = {
-	{FL_FRAME_HELLO, on_hello},	  {FL_FRAME_PRESENT, on_present},
-	{FL_FRAME_GET_DOCUMENT, on_get_document}, {FL_FRAME_NONCE, on_nonce},
-	{FL_FRAME_HEARTBEAT, on_heartbeat}, {FL_FRAME_STAGE, on_stage},
-	{FL_FRAME_STOP, on_stop},	  {FL_FRAME_SEAL, on_seal},
-	{FL_FRAME_ACTIVATE, on_activate}, {FL_FRAME_RESTART, on_restart},
-	{FL_FRAME_COMMIT, on_commit},	  {FL_FRAME_ROLLBACK, on_rollback},
-	{FL_FRAME_CLOSE, on_close},	  {FL_FRAME_OBSERVE, on_observe},
+	{FL_FRAME_HELLO, on_hello},
+	{FL_FRAME_PRESENT, on_present},
+	{FL_FRAME_GET_DOCUMENT, on_get_document},
+	{FL_FRAME_NONCE, on_nonce},
+	{FL_FRAME_HEARTBEAT, on_heartbeat},
+	{FL_FRAME_STAGE, on_stage},
+	{FL_FRAME_STOP, on_stop},
+	{FL_FRAME_SEAL, on_seal},
+	{FL_FRAME_ACTIVATE, on_activate},
+	{FL_FRAME_RESTART, on_restart},
+	{FL_FRAME_COMMIT, on_commit},
+	{FL_FRAME_ROLLBACK, on_rollback},
+	{FL_FRAME_CLOSE, on_close},
+	{FL_FRAME_OBSERVE, on_observe},
 	{FL_FRAME_ALIVE, on_alive},
 };
 
@@ -208,10 +215,11 @@ static enum fl_rc bind_socket(struct helper *h, struct fl_err *err)
 		return fl_fail(err, FL_E_CONFIG, 0, "[helper] socket: too long");
 	memcpy(address.sun_path, h->config.socket, strlen(h->config.socket) + 1);
 	h->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	(void)unlink(h->config.socket); /* of a helper before us: the anchor's lock says it is gone */
+	(void)unlink(
+		h->config.socket); /* of a helper before us: the anchor's lock says it is gone */
 	const mode_t before = umask(0177);
-	const bool bound = h->listener >= 0 && bind(h->listener, (struct sockaddr *)&address,
-						    sizeof(address)) == 0;
+	const bool bound = h->listener >= 0 &&
+			   bind(h->listener, (struct sockaddr *)&address, sizeof(address)) == 0;
 	(void)umask(before);
 	if (!bound || (h->config.agent_uid != geteuid() &&
 		       chown(h->config.socket, h->config.agent_uid, (gid_t)-1) != 0))

@@ -78,8 +78,8 @@ static enum fl_rc make_plan(struct helper *h, struct work *w, const struct fl_ip
 		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "format '%s'", p->artifact->format);
 	if (access(p->component->plugin, R_OK) != 0)
 		return fl_fail(err, FL_E_PLUGIN_MISSING, 0, "'%s.so'", p->component->handler);
-	enum fl_rc rc = fl_anchor_may_move(&h->anchor, w->place, p->component->key,
-					   FL_PHASE_STAGING, err);
+	enum fl_rc rc =
+		fl_anchor_may_move(&h->anchor, w->place, p->component->key, FL_PHASE_STAGING, err);
 	if (rc == FL_OK)
 		rc = look(h, &view, err);
 	return rc == FL_OK ? choose_slot(h, p->component, &view, &p->slot, err) : rc;
@@ -93,8 +93,8 @@ static enum fl_rc enter_staging(struct helper *h, const struct work *w, const st
 	if (known->phase == FL_PHASE_STAGING && known->slot == p->slot->tag)
 		return FL_OK; /* nothing new to save */
 	known->slot = p->slot->tag;
-	enum fl_rc rc = fl_anchor_set_phase(&next, w->place, p->component->key, FL_PHASE_STAGING,
-					    err);
+	enum fl_rc rc =
+		fl_anchor_set_phase(&next, w->place, p->component->key, FL_PHASE_STAGING, err);
 	return rc == FL_OK ? save(h, &next, err) : rc;
 }
 

@@ -87,7 +87,8 @@ void on_child_frame(struct helper *h, struct child *child)
 	    type != FL_FRAME_OBSERVATION)
 		rc = fl_fail(&err, FL_E_PROTOCOL, 0, "frame %s", fl_frame_name(type));
 	if (rc == FL_OK)
-		rc = fl_frame_decode(type, h->child_frame.data, h->child_frame.len, &arena, &body, &err);
+		rc = fl_frame_decode(type, h->child_frame.data, h->child_frame.len, &arena, &body,
+				     &err);
 	if (rc == FL_OK)
 		dispatch(h, child, type, &body);
 	else if (rc == FL_E_PEER_CLOSED)
