@@ -8,7 +8,7 @@
  *   store:  tries of the next decision ─► older copy ─► its checksum ─► other copy ─► its checksum
  * (─► = fsync) └ from here on the new decision boots
  *
- * Crash contract: docs/internals/boot.md.
+ * Crash contract: docs/internals/boot-grub.md.
  */
 #include "backends.h"
 #include "grub.h"

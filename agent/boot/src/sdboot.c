@@ -8,7 +8,7 @@
  *   store:  write loader/fairlead.new ─► rename it to entries/fairlead-SEQ-… ─► remove what is
  * superseded     (─► = sync) └ from here on the new decision boots
  *
- * Crash contract, and what FAT may leave of each step: docs/internals/boot.md.
+ * Crash contract, and what FAT may leave of each step: docs/internals/boot-systemd-boot.md.
  */
 #include "backends.h"
 #include "sdboot.h"
