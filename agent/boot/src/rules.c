@@ -105,12 +105,12 @@ static bool drop_hash(struct fl_boot_state *state, const char *slot)
 	return true;
 }
 
-/* NULL: it shall have none. True when that is something else than before. */
+/* NULL: it keeps what it has, which a withdrawal took away. True when that is something else than before. */
 static bool set_hash(struct fl_boot_state *state, const char *slot, const char *hex)
 {
 	const char *known = fl_boot_root_hash(state, slot);
 	if (hex == NULL)
-		return drop_hash(state, slot);
+		return false;
 	if (known != NULL && strcmp(known, hex) == 0)
 		return false;
 	(void)drop_hash(state, slot);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * activate and restart: everything is verified once more, the anchor says `trial`, and only then does the boot
- * switch name the sealed slot.
+ * activate and restart: everything is verified once more, the anchor says `trial`, and only then
+ * does the boot switch name the sealed slot.
  */
 #include "helper.h"
 
@@ -28,7 +28,8 @@ static enum fl_rc check_component(struct helper *h, const struct fl_anchor_compo
 	if (rc != FL_OK)
 		return rc;
 	const bool locked = h->locks[component_index(&h->config, c)] >= 0;
-	const bool switched = known->phase == FL_PHASE_TRIAL && strcmp(view->trial, slot->name) == 0;
+	const bool switched =
+		known->phase == FL_PHASE_TRIAL && strcmp(view->trial, slot->name) == 0;
 	const bool may = known->phase == FL_PHASE_SEALED || known->phase == FL_PHASE_TRIAL;
 	if (!switched && !(may && locked))
 		return fl_fail(err, FL_E_PHASE, 0, "'%s' is in phase %s", c->name,
@@ -83,8 +84,23 @@ static void release_locks(struct helper *h, int place)
 	}
 }
 
+/* The root stands in one component of those that switch together. */
+static const char *root_hash_of(const struct work *w, char hex[FL_DIGEST_HEX_SIZE])
+{
+	for (size_t i = 0; i < w->release.components.n; i++) {
+		const struct fl_component *c = &w->release.components.items[i];
+		if (c->installed == NULL || fl_digest_is_zero(&c->installed->verity_root) ||
+		    !job_names(&w->job, c->name))
+			continue;
+		fl_hex_encode(c->installed->verity_root.b, FL_DIGEST_SIZE, hex);
+		return hex;
+	}
+	return NULL;
+}
+
 static enum fl_rc activate(struct helper *h, struct work *w, struct fl_err *err)
 {
+	char hex[FL_DIGEST_HEX_SIZE];
 	struct switch_plan p = {0};
 	if (trial_of_another(h, w->place))
 		return fl_fail(err, FL_E_COMPONENT_BUSY, 0, "another job is on trial");
@@ -94,7 +110,7 @@ static enum fl_rc activate(struct helper *h, struct work *w, struct fl_err *err)
 	if (rc == FL_OK && !p.again)
 		rc = enter_trial(h, w, err);
 	if (rc == FL_OK)
-		rc = switch_boot(h, "trial", p.slot->name, err);
+		rc = switch_to(h, p.slot->name, root_hash_of(w, hex), err);
 	if (rc == FL_OK)
 		release_locks(h, w->place);
 	return rc;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define BOOT_DEADLINE_MS 20000
+#define ARGS_MAX	 4
 #define OUTPUT_MAX	 ((size_t)4096)
 
 struct outputs {
@@ -48,18 +49,20 @@ static enum fl_rc refused(int errors, const char *verb, int status, struct fl_er
 		       line);
 }
 
-static enum fl_rc run(const struct config *config, const char *verb, const char *slot,
-		      struct fl_buf *out, struct fl_err *err)
+/* args: NULL ends them. */
+static enum fl_rc run(const struct config *config, const char *const *args, struct fl_buf *out,
+		      struct fl_err *err)
 {
 	struct outputs o = {-1, -1};
 	pid_t pid = -1;
 	int status = 0;
-	char *argv[] = {(char *)(uintptr_t)config->boot_program, (char *)(uintptr_t) "--config",
-			(char *)(uintptr_t)config->path,	 (char *)(uintptr_t)verb,
-			(char *)(uintptr_t)slot,		 NULL};
+	const char *verb = args[0];
+	const char *argv[ARGS_MAX + 4] = {config->boot_program, "--config", config->path};
+	for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++)
+		argv[3 + i] = args[i];
 	enum fl_rc rc = open_outputs(&o, err);
 	const struct child_fd fds[] = {{o.out, STDOUT_FILENO}, {o.errors, STDERR_FILENO}};
-	const int failed = rc == FL_OK ? child_exec(argv, fds, 2, &pid) : 0;
+	const int failed = rc == FL_OK ? child_exec((char *const *)(uintptr_t)argv, fds, 2, &pid) : 0;
 	if (failed != 0)
 		rc = fl_fail(err, FL_E_BOOT_SWITCH, failed, "start '%s'", argv[0]);
 	if (rc == FL_OK && !child_reap(pid, BOOT_DEADLINE_MS, &status)) {
@@ -76,9 +79,11 @@ static enum fl_rc run(const struct config *config, const char *verb, const char 
 }
 
 enum fl_rc boot_run(const struct config *config, const char *verb, const char *slot,
-		    struct fl_err *err)
+		    const char *root_hash, struct fl_err *err)
 {
-	return run(config, verb, slot, NULL, err);
+	const char *const args[] = {verb, slot, root_hash == NULL ? NULL : "--root-hash", root_hash,
+				    NULL};
+	return run(config, args, NULL, err);
 }
 
 struct answer {
@@ -117,18 +122,19 @@ static bool take_answer(const struct answer *a, struct boot_view *ret)
 
 enum fl_rc boot_observe(const struct config *config, struct boot_view *ret, struct fl_err *err)
 {
+	static const char *const observe[] = {"observe", NULL};
 	struct answer a;
 	struct boot_view view = {0};
 	struct fl_arena arena = FL_ARENA((size_t)16 * 1024);
 	struct fl_buf text = FL_BUF(OUTPUT_MAX);
 	char running[FL_NAME_MAX + 1];
-	enum fl_rc rc = run(config, "observe", NULL, &text, err);
+	enum fl_rc rc = run(config, observe, &text, err);
 	while (text.len > 0 && text.data[text.len - 1] == '\n')
 		text.data[--text.len] = '\0';
 	if (rc == FL_OK)
 		rc = fl_json_decode(&answer_schema, text.data, text.len, FL_JSON_IGNORE_UNKNOWN,
 				    &arena, &a, err);
-	host_read_line(config->running_slot, running, sizeof(running));
+	host_running(config, running);
 	if (rc == FL_OK && (!take_answer(&a, &view) || !take_name(running, view.running)))
 		rc = fl_fail(err, FL_E_BOOT_SWITCH, 0, "fairlead-boot observe: bad names");
 	if (rc == FL_OK)

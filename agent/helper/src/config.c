@@ -10,8 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum fl_rc resolve(struct config *c, const char *value, const char **ret,
-			  struct fl_err *err)
+static enum fl_rc resolve(struct config *c, const char *value, const char **ret, struct fl_err *err)
 {
 	char path[PATH_MAX];
 	const char *root = fl_conf_get(c->conf, "paths", "root", "/");
@@ -26,43 +25,45 @@ static enum fl_rc resolve(struct config *c, const char *value, const char **ret,
 	return *ret == NULL ? FL_E_NO_MEMORY : FL_OK;
 }
 
+#define REQUIRED NULL
+#define NONE	 ""
+
 struct path_row {
 	const char *section;
 	const char *key;
 	const char **into;
-	bool required;
+	const char *fallback; /* REQUIRED, NONE or a path */
 };
 
 static enum fl_rc read_paths(struct config *c, struct fl_err *err)
 {
 	const struct path_row rows[] = {
-		{"trust", "root", &c->trust_root, true},
-		{"identity", "public", &c->identity_public, true},
-		{"anchor", "dir", &c->anchor_dir, true},
-		{"helper", "socket", &c->socket, false},
-		{"runner", "program", &c->runner, true},
-		{"runner", "plugins", &c->plugins, true},
-		{"boot", "program", &c->boot_program, true},
-		{"host", "running_slot", &c->running_slot, true},
-		{"host", "image_info", &c->image_info, true},
-		{"host", "boot_id", &c->boot_id, true},
-		{"host", "boot_failure", &c->boot_failure, false},
-		{"host", "restart_request", &c->restart_request, true},
-		{"watchdog", "device", &c->watchdog, false},
+		{"trust", "root", &c->trust_root, REQUIRED},
+		{"identity", "public", &c->identity_public, REQUIRED},
+		{"anchor", "dir", &c->anchor_dir, REQUIRED},
+		{"helper", "socket", &c->socket, NONE},
+		{"runner", "program", &c->runner, REQUIRED},
+		{"runner", "plugins", &c->plugins, REQUIRED},
+		{"boot", "program", &c->boot_program, REQUIRED},
+		{"host", "image_info", &c->image_info, "/usr/lib/fairlead/image-info"},
+		{"host", "boot_id", &c->boot_id, "/proc/sys/kernel/random/boot_id"},
+		{"host", "boot_failure", &c->boot_failure, NONE},
+		{"host", "restart_request", &c->restart_request, "/run/fairlead/restart"},
+		{"watchdog", "device", &c->watchdog, NONE},
 	};
 	enum fl_rc rc = FL_OK;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && rc == FL_OK; i++) {
-		const char *value = fl_conf_get(c->conf, rows[i].section, rows[i].key, NULL);
-		if (value == NULL && rows[i].required)
+		const char *value =
+			fl_conf_get(c->conf, rows[i].section, rows[i].key, rows[i].fallback);
+		if (value == NULL)
 			rc = fl_conf_need(c->conf, rows[i].section, rows[i].key, &value, err);
-		if (rc == FL_OK && value != NULL)
+		if (rc == FL_OK && value[0] != '\0')
 			rc = resolve(c, value, rows[i].into, err);
 	}
 	return rc;
 }
 
-static enum fl_rc need_name(struct config *c, const char *key, const char **ret,
-			    struct fl_err *err)
+static enum fl_rc need_name(struct config *c, const char *key, const char **ret, struct fl_err *err)
 {
 	enum fl_rc rc = fl_conf_need(c->conf, "device", key, ret, err);
 	if (rc == FL_OK && !fl_name_valid(*ret))
@@ -92,7 +93,8 @@ static enum fl_rc read_accounts(struct config *c, struct fl_err *err)
 	if (agent != NULL) {
 		const struct passwd *pw = getpwnam(agent);
 		if (pw == NULL)
-			return fl_fail(err, FL_E_CONFIG, 0, "[helper] user: no account '%s'", agent);
+			return fl_fail(err, FL_E_CONFIG, 0, "[helper] user: no account '%s'",
+				       agent);
 		c->agent_uid = pw->pw_uid;
 	}
 	if (c->runner_user != NULL && getpwnam(c->runner_user) == NULL)
@@ -103,14 +105,15 @@ static enum fl_rc read_accounts(struct config *c, struct fl_err *err)
 
 static enum fl_rc read_trial(struct config *c, struct fl_err *err)
 {
-	enum fl_rc rc = fl_conf_u64(c->conf, "trial", "silence_s", 30, 3600, 180, &c->silence_s, err);
+	enum fl_rc rc =
+		fl_conf_u64(c->conf, "trial", "silence_s", 30, 3600, 180, &c->silence_s, err);
 	return rc == FL_OK ? fl_conf_u64(c->conf, "watchdog", "timeout_s", 4, 3600, 60,
 					 &c->watchdog_timeout_s, err)
 			   : rc;
 }
 
-static enum fl_rc add_slot(struct config *c, struct component *comp, char letter,
-			   const char *value, struct fl_err *err)
+static enum fl_rc add_slot(struct component *comp, char letter, const char *value,
+			   struct fl_err *err)
 {
 	struct fl_digest digest;
 	if (comp->n_slots == SLOTS_MAX)
@@ -118,9 +121,8 @@ static enum fl_rc add_slot(struct config *c, struct component *comp, char letter
 	struct slot *slot = &comp->slots[comp->n_slots];
 	slot->name[0] = letter;
 	slot->name[1] = '\0';
-	enum fl_rc rc = resolve(c, value, &slot->path, err);
-	if (rc == FL_OK)
-		rc = fl_sha256(NULL, 0, slot->name, 1, &digest, err);
+	slot->value = value;
+	enum fl_rc rc = fl_sha256(NULL, 0, slot->name, 1, &digest, err);
 	if (rc != FL_OK)
 		return rc;
 	slot->tag = (uint16_t)(digest.b[0] << 8 | digest.b[1]);
@@ -155,7 +157,7 @@ static enum fl_rc read_component(struct config *c, const char *section, struct f
 		const char key[] = {'s', 'l', 'o', 't', '.', letter, '\0'};
 		const char *value = fl_conf_get(c->conf, section, key, NULL);
 		if (value != NULL)
-			rc = add_slot(c, comp, letter, value, err);
+			rc = add_slot(comp, letter, value, err);
 	}
 	if (rc == FL_OK)
 		rc = fl_sha256(NULL, 0, comp->name, strlen(comp->name), &digest, err);
@@ -184,8 +186,8 @@ static enum fl_rc read_components(struct config *c, struct fl_err *err)
 
 enum fl_rc config_load(const char *path, struct config *config, struct fl_err *err)
 {
-	static const char *const sections[] = {"helper", "anchor", "runner", "host",
-						"trial",  "watchdog", NULL};
+	static const char *const sections[] = {"helper", "anchor",   "runner", "host",
+					       "trial",	 "watchdog", NULL};
 	config->arena = FL_ARENA((size_t)1024 * 1024);
 	config->path = path;
 	enum fl_rc rc = fl_conf_load(path, &config->conf, err);

@@ -13,8 +13,8 @@
 
 struct slot {
 	char name[2];
-	const char *path;
-	uint16_t tag; /* in the anchor */
+	const char *value; /* as configured: a partition by name, or a path (fairlead/boot/slots.h) */
+	uint16_t tag;	   /* in the anchor */
 };
 
 struct component {
@@ -38,7 +38,7 @@ struct config {
 	const char *runner, *plugins, *runner_user;
 	bool require_sandbox;
 	const char *boot_program;
-	const char *running_slot, *image_info, *boot_id, *boot_failure, *restart_request;
+	const char *image_info, *boot_id, *boot_failure, *restart_request;
 	uint64_t silence_s; /* that ends a trial */
 	const char *watchdog; /* NULL: none */
 	uint64_t watchdog_timeout_s;

@@ -222,6 +222,9 @@ uint64_t guard_left_ms(const struct helper *h);
 enum fl_rc look(struct helper *h, struct boot_view *ret, struct fl_err *err) FL_CHECKED;
 enum fl_rc switch_boot(struct helper *h, const char *verb, const char *slot, struct fl_err *err)
 	FL_CHECKED;
+/* The slot boots next, once; root_hash: of dm-verity, in hex, or NULL. */
+enum fl_rc switch_to(struct helper *h, const char *slot, const char *root_hash, struct fl_err *err)
+	FL_CHECKED;
 
 /* The trial as the machine shows it. */
 struct trial {

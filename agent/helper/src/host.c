@@ -2,6 +2,8 @@
 #include "host.h"
 
 #include <fairlead/base/file.h>
+#include <fairlead/base/log.h>
+#include <fairlead/boot/slots.h>
 #include <fairlead/trust/digest.h>
 
 #include <string.h>
@@ -20,6 +22,15 @@ void host_read_line(const char *path, char *out, size_t size)
 		out[len] = '\0';
 	}
 	fl_buf_free(&text);
+}
+
+void host_running(const struct config *config, char ret[FL_NAME_MAX + 1])
+{
+	struct fl_err err = {0};
+	bool proving;
+	ret[0] = '\0';
+	if (fl_boot_running(config->conf, &FL_BOOT_ROOTS, ret, &proving, &err) != FL_OK)
+		fl_log_err(FL_LOG_WARNING, &err, "running slot");
 }
 
 enum fl_rc host_image_info(const struct config *config, struct fl_arena *arena,

@@ -86,7 +86,7 @@ static enum fl_rc recover_decided(struct helper *h, struct trial *t, struct fl_e
 		return fl_fail(err, FL_E_CONFIG, 0, "the configuration has lost the target");
 	enum fl_rc rc = switch_boot(h, "fallback", NULL, err);
 	if (rc == FL_OK)
-		rc = switch_boot(h, "trial", t->slot->name, err);
+		rc = switch_to(h, t->slot->name, NULL, err); /* its root hash is kept */
 	return rc == FL_OK ? trial_restart(h, t->place, err) : rc;
 }
 

@@ -102,7 +102,7 @@ static enum fl_rc list_components(struct helper *h, struct fl_arena *arena,
 	if (list == NULL)
 		return FL_E_NO_MEMORY;
 	const bool known = host_image_info(&h->config, arena, &info, &why) == FL_OK;
-	host_read_line(h->config.running_slot, running, sizeof(running));
+	host_running(&h->config, running);
 	for (size_t i = 0; i < n; i++)
 		list_component(h, &h->config.components[i], known ? &info : NULL, running, arena,
 			       &list[i]);

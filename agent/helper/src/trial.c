@@ -20,7 +20,13 @@ enum fl_rc look(struct helper *h, struct boot_view *ret, struct fl_err *err)
 enum fl_rc switch_boot(struct helper *h, const char *verb, const char *slot, struct fl_err *err)
 {
 	h->seen = false;
-	return boot_run(&h->config, verb, slot, err);
+	return boot_run(&h->config, verb, slot, NULL, err);
+}
+
+enum fl_rc switch_to(struct helper *h, const char *slot, const char *root_hash, struct fl_err *err)
+{
+	h->seen = false;
+	return boot_run(&h->config, "trial", slot, root_hash, err);
 }
 
 static const struct slot *target_of(const struct helper *h, const struct fl_anchor_component *known)
@@ -65,7 +71,7 @@ bool trial_of_another(const struct helper *h, int place)
 bool trial_is_running(struct helper *h, int *place)
 {
 	char running[FL_NAME_MAX + 1];
-	host_read_line(h->config.running_slot, running, sizeof(running));
+	host_running(&h->config, running);
 	for (*place = 0; *place < FL_ANCHOR_JOBS; (*place)++) {
 		const struct fl_anchor_component *known = fl_anchor_switched(&h->anchor, *place);
 		const struct slot *slot = known == NULL ? NULL : target_of(h, known);

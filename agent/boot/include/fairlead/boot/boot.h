@@ -97,7 +97,7 @@ const struct fl_boot_backend *fl_boot_backend_find(const char *name);
 struct fl_boot_trial {
 	const char *slot;
 	unsigned tries;
-	const char *root_hash; /* 64 lower-case hex; NULL: none */
+	const char *root_hash; /* 64 lower-case hex; NULL: the one it has, if any */
 };
 
 /*
