@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 static char dir[64];
-static char paths[5][80];
+static char paths[6][80];
 static struct config config;
 static struct fl_err err;
 
-enum { SLOT, INFO, ID, RESTART, PROGRAM };
+enum { SLOT, INFO, ID, RESTART, PROGRAM, CONF };
 
 static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -27,16 +27,24 @@ static int remove_entry(const char *name, const struct stat *st, int flag, struc
 	return remove(name);
 }
 
+static void put(int which, const char *text)
+{
+	cr_assert_eq(fl_file_replace(paths[which], text, strlen(text), 0755, NULL), FL_OK);
+}
+
 static void set_up(void)
 {
-	static const char *const names[] = {"slot", "info", "id", "restart", "boot"};
+	static const char *const names[] = {"slot", "info", "id", "restart", "boot", "conf"};
 	snprintf(dir, sizeof(dir), "/tmp/fl-host-XXXXXX");
 	cr_assert_not_null(mkdtemp(dir));
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 6; i++)
 		snprintf(paths[i], sizeof(paths[i]), "%s/%s", dir, names[i]);
 	memset(&config, 0, sizeof(config));
+	char text[160];
+	snprintf(text, sizeof(text), "[host]\nrunning_slot = %s\n", paths[SLOT]);
+	put(CONF, text);
+	cr_assert_eq(fl_conf_load(paths[CONF], &config.conf, &err), FL_OK, "%s", err.msg);
 	config.path = "/conf";
-	config.running_slot = paths[SLOT];
 	config.image_info = paths[INFO];
 	config.boot_id = paths[ID];
 	config.restart_request = paths[RESTART];
@@ -45,15 +53,11 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+	fl_conf_free(config.conf);
 	(void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 TestSuite(helper_host, .init = set_up, .fini = tear_down);
-
-static void put(int which, const char *text)
-{
-	cr_assert_eq(fl_file_replace(paths[which], text, strlen(text), 0755, NULL), FL_OK);
-}
 
 Test(helper_host, a_line_is_read_up_to_its_end_or_the_room)
 {
@@ -134,15 +138,17 @@ Test(helper_host, a_restart_is_asked_for_by_a_file)
 Test(helper_host, boot_gets_its_verb_and_tells_its_last_words)
 {
 	put(PROGRAM, "#!/bin/sh\n[ \"$*\" = \"--config /conf trial b\" ] && exit 0\n"
+		     "[ \"$*\" = \"--config /conf trial c --root-hash 00ff\" ] && exit 0\n"
 		     "echo \"fairlead-boot: $3: slot 'a' runs [slot_running]\" >&2\nexit 3\n");
-	cr_assert_eq(boot_run(&config, "trial", "b", &err), FL_OK, "%s", err.msg);
-	cr_assert_eq(boot_run(&config, "withdraw", "a", &err), FL_E_BOOT_SWITCH);
+	cr_assert_eq(boot_run(&config, "trial", "b", NULL, &err), FL_OK, "%s", err.msg);
+	cr_assert_eq(boot_run(&config, "trial", "c", "00ff", &err), FL_OK, "%s", err.msg);
+	cr_assert_eq(boot_run(&config, "withdraw", "a", NULL, &err), FL_E_BOOT_SWITCH);
 	cr_assert_not_null(strstr(err.msg, "slot 'a' runs"));
 	cr_assert_not_null(strstr(err.msg, "status 3"));
 	put(PROGRAM, "#!/bin/sh\nkill -9 $$\n");
-	cr_assert_eq(boot_run(&config, "good", NULL, &err), FL_E_BOOT_SWITCH);
+	cr_assert_eq(boot_run(&config, "good", NULL, NULL, &err), FL_E_BOOT_SWITCH);
 	cr_assert_eq(unlink(paths[PROGRAM]), 0);
-	cr_assert_eq(boot_run(&config, "good", NULL, &err), FL_E_BOOT_SWITCH);
+	cr_assert_eq(boot_run(&config, "good", NULL, NULL, &err), FL_E_BOOT_SWITCH);
 }
 
 static enum fl_rc observe(const char *answer, struct boot_view *view)
