@@ -52,6 +52,7 @@ static enum fl_rc read_paths(struct config *c, struct fl_err *err)
 		{"watchdog", "device", &c->watchdog, NONE},
 	};
 	enum fl_rc rc = FL_OK;
+	(void)fl_conf_get(c->conf, "host", "running_slot", NULL); /* known: fl_boot_running() reads it */
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && rc == FL_OK; i++) {
 		const char *value =
 			fl_conf_get(c->conf, rows[i].section, rows[i].key, rows[i].fallback);
