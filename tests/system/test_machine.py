@@ -66,6 +66,19 @@ def is_gone(pid):
     return not Path(f"/proc/{pid}").exists()
 
 
+def test_prove_is_the_good_slot_under_that_name_until_the_count_is_used_up(machine):
+    machine.decide(2, "a", "prove", 2)
+    machine.start()
+    machine.pids()
+    assert machine.says("slot") == "prove"
+    assert machine.says("image-info") == image_info("1.0.0", 1)
+    machine.restart()
+    assert machine.says("slot") == "prove"
+    machine.restart()
+    assert machine.says("slot") == "a"
+    assert machine.boots() == ["slot prove: boots, on trial"] * 2 + ["slot a: boots"]
+
+
 def test_boots_the_good_slot_and_tells_which(machine):
     machine.decide(1, "a")
     machine.start()

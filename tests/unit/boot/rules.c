@@ -167,6 +167,95 @@ Test(boot_rules, no_order_of_verbs_leaves_the_machine_without_a_fallback)
 	}
 }
 
+#define HASH_1 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define HASH_2 "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+
+static enum fl_rc trial_with(const char *slot, const char *hash)
+{
+	const struct fl_boot_trial t = {slot, 1, hash};
+	return fl_boot_rule_trial(&host, &state, &t, &changed, NULL);
+}
+
+Test(boot_rules, a_root_hash_belongs_to_its_slot_until_it_is_withdrawn)
+{
+	cr_assert_eq(trial_with("b", HASH_1), FL_OK);
+	cr_assert_eq(trial_with("b", HASH_1), FL_OK);
+	cr_assert_not(changed);
+	cr_assert_eq(trial_with("b", HASH_2), FL_OK);
+	cr_assert(changed);
+	cr_assert_str_eq(fl_boot_root_hash(&state, "b"), HASH_2);
+	cr_assert_null(fl_boot_root_hash(&state, "a"));
+	host.running[0] = 'b';
+	cr_assert_eq(good(), FL_OK);
+	cr_assert_str_eq(fl_boot_root_hash(&state, "b"), HASH_2, "it is mounted with it");
+	cr_assert_eq(trial_with("c", HASH_1), FL_OK);
+	cr_assert_eq(withdraw("c"), FL_OK);
+	cr_assert_null(fl_boot_root_hash(&state, "c"));
+	cr_assert_str_eq(fl_boot_root_hash(&state, "b"), HASH_2);
+}
+
+Test(boot_rules, a_root_hash_is_64_lower_case_digits)
+{
+	struct fl_boot_state before = state;
+	assert_refused(trial_with("b", ""), FL_E_INVALID_ARGUMENT, &before);
+	assert_refused(trial_with("b", HASH_1 "0"), FL_E_INVALID_ARGUMENT, &before);
+	assert_refused(trial_with("b", "X" HASH_1), FL_E_INVALID_ARGUMENT, &before);
+}
+
+static enum fl_rc prove(unsigned tries)
+{
+	return fl_boot_rule_prove(&host, &state, tries, &changed, NULL);
+}
+
+Test(boot_rules, prove_is_a_trial_of_the_good_slot_s_content)
+{
+	cr_assert_eq(prove(2), FL_OK);
+	cr_assert(changed && state.tries == 2);
+	cr_assert_str_eq(state.trial, FL_BOOT_PROVE);
+	cr_assert_str_eq(fl_boot_trial_content(&state), "a");
+	cr_assert_eq(prove(2), FL_OK);
+	cr_assert_not(changed);
+	struct fl_boot_state before = state;
+	assert_refused(good(), FL_E_BOOT_SWITCH, &before);
+	assert_refused(prove(0), FL_E_INVALID_ARGUMENT, &before);
+	cr_assert_eq(fl_boot_rule_fallback(&state, &changed, NULL), FL_OK);
+	cr_assert(changed);
+	cr_assert_str_eq(fl_boot_trial_content(&state), "");
+}
+
+Test(boot_rules, prove_waits_for_a_trial_and_for_the_fallback_to_run)
+{
+	cr_assert_eq(trial("b", 1), FL_OK);
+	struct fl_boot_state before = state;
+	assert_refused(prove(1), FL_E_BOOT_SWITCH, &before);
+	cr_assert_eq(fl_boot_rule_fallback(&state, &changed, NULL), FL_OK);
+	before = state;
+	host.running[0] = 'b';
+	assert_refused(prove(1), FL_E_BOOT_SWITCH, &before);
+	host.running[0] = '\0';
+	assert_refused(prove(1), FL_E_BOOT_SWITCH, &before);
+}
+
+Test(boot_rules, a_state_that_contradicts_itself_is_none)
+{
+	cr_assert(fl_boot_state_valid(&state));
+	struct fl_boot_state s = state;
+	memcpy(s.good, FL_BOOT_PROVE, sizeof(FL_BOOT_PROVE));
+	cr_assert_not(fl_boot_state_valid(&s), "prove is no slot");
+	s = state;
+	s.trial[0] = 'a';
+	s.tries = 1;
+	cr_assert_not(fl_boot_state_valid(&s), "good and on trial");
+	s = state;
+	s.n_withdrawn = 2;
+	s.withdrawn[0][0] = s.withdrawn[1][0] = 'b';
+	cr_assert_not(fl_boot_state_valid(&s), "twice");
+	s = state;
+	s.n_hashes = 1;
+	s.hashes[0].slot[0] = 'b';
+	cr_assert_not(fl_boot_state_valid(&s), "no digits");
+}
+
 Test(boot_rules, back_ends_are_found_by_name)
 {
 	cr_assert_not_null(fl_boot_backend_find("sim"));
