@@ -25,6 +25,7 @@
 #define COUNT_CONFIG "fw_count.config"
 #define INITIAL_ENV  "u-boot-initial-env"
 #define VALUE_MAX    80
+#define LETTERS	     "abcdefghijklmnopqrstuvwxyz"
 
 struct env {
 	struct uboot_ctx *ctx;
@@ -120,7 +121,8 @@ static void slot_variable(char ret[48], const char *what, char letter)
 
 static bool read_slots(const struct env *env, struct fl_boot_state *s)
 {
-	for (char letter = 'a'; letter <= 'z'; letter++) {
+	for (const char *p = LETTERS; *p != '\0'; p++) {
+		const char letter = *p;
 		char name[48];
 		char value[VALUE_MAX];
 		slot_variable(name, "withdrawn", letter);
@@ -234,7 +236,8 @@ static enum fl_rc uboot_load(const struct fl_boot_host *host, struct fl_boot_sta
 static enum fl_rc write_slots(struct env *env, const struct fl_boot_state *s, struct fl_err *err)
 {
 	enum fl_rc rc = FL_OK;
-	for (char letter = 'a'; letter <= 'z' && rc == FL_OK; letter++) {
+	for (const char *p = LETTERS; *p != '\0' && rc == FL_OK; p++) {
+		const char letter = *p;
 		const char slot[2] = {letter, '\0'};
 		char name[48];
 		slot_variable(name, "withdrawn", letter);
