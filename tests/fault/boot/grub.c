@@ -474,7 +474,15 @@ Test(boot_grub, one_damaged_copy_changes_nothing)
 		spoil(damages[i].name, damages[i].at, damages[i].n, damages[i].byte);
 		expect("bbaa", damages[i].name);
 	}
-	sh("cp whole/first fairlead/second && cp whole/first.sum fairlead/second.sum");
+	/* An empty list of checksums passes as checked: a false decision beside it must not. */
+	sh("cp whole/* fairlead/ && sed -i s/fl_seq=5/fl_seq=9/ fairlead/first && "
+	   "sed -i s/fl_trial=b/fl_trial=c/ fairlead/first");
+	lay(dir, "now");
+	sh("debugfs -w -R 'set_inode_field /grub/fairlead/first.sum size 0' 'now?offset=1048576' "
+	   "2>/dev/null");
+	cr_assert_eq(boot(), 'b');
+	sh("cp whole/* fairlead/ && cp whole/first fairlead/second && "
+	   "cp whole/first.sum fairlead/second.sum");
 	expect("bbaa", "the first copy in the second's place");
 	sh("cp whole/second fairlead/first && cp whole/second.sum fairlead/first.sum && "
 	   "cp whole/second* fairlead/");
