@@ -7,6 +7,7 @@
 
 #include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
+#include <fairlead/base/priority.h>
 #include <fairlead/trust/tree.h>
 
 #include <errno.h>
@@ -178,6 +179,7 @@ int seal_check_main(int argc, char **argv)
 	fl_log_open("fairlead-helper");
 	if (!parse(argc, argv, &c))
 		return 2;
+	fl_priority_background();
 	c.block = aligned_alloc(4096, BLOCK);
 	enum fl_rc rc = c.block == NULL ? fl_fail(&err, FL_E_NO_MEMORY, 0, "block") : FL_OK;
 	if (rc == FL_OK)

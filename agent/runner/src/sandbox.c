@@ -2,6 +2,7 @@
 #include "sandbox.h"
 
 #include <fairlead/base/file.h>
+#include <fairlead/base/priority.h>
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -84,6 +85,7 @@ static enum fl_rc open_statm(struct sandbox *sandbox, struct fl_err *err)
 
 enum fl_rc sandbox_enter(struct sandbox *sandbox, struct fl_err *err)
 {
+	fl_priority_background();
 	enum fl_rc rc = account_take(&sandbox->account, err);
 	if (rc == FL_OK && sandbox->decoder_memory > 0)
 		rc = open_statm(sandbox, err);

@@ -2,6 +2,10 @@
 #include "transfer.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+#define FLUSHES_PER_REST 4 /* the rest takes a quarter of the time of the flush */
+#define REST_MAX_NS	 100000000
 
 void transfer_done(struct transfer *t)
 {
@@ -42,12 +46,27 @@ enum fl_rc transfer_stage_chunk(struct transfer *transfer, uint64_t chunk, const
 	return rc;
 }
 
+/* Others get at the device between two flushes, the longer the slower it is. */
+static void pace(const struct timespec *begin)
+{
+	struct timespec end;
+	(void)clock_gettime(CLOCK_MONOTONIC, &end);
+	const int64_t took_ns =
+		(end.tv_sec - begin->tv_sec) * 1000000000 + end.tv_nsec - begin->tv_nsec;
+	const int64_t rest_ns =
+		took_ns / FLUSHES_PER_REST < REST_MAX_NS ? took_ns / FLUSHES_PER_REST : REST_MAX_NS;
+	(void)nanosleep(&(struct timespec){0, rest_ns}, NULL);
+}
+
 enum fl_rc transfer_flush(struct transfer *transfer, uint64_t offset, uint64_t len, uint64_t staged,
 			  struct fl_err *err)
 {
+	struct timespec begin;
+	(void)clock_gettime(CLOCK_MONOTONIC, &begin);
 	enum fl_rc rc = plugin_flush(transfer->plugin, transfer->task, offset, len, err);
 	if (rc != FL_OK)
 		return rc;
+	pace(&begin);
 	transfer->done_bytes += staged;
 	return transfer_progress(transfer, "staging", false, err);
 }
