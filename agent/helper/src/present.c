@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Presented documents: a chain of roots, or a job with its release, or a cancel. Verified, then kept, then
- * listed in the anchor; only then answered.
+ * Presented documents: a chain of roots, or a job with its release, or a cancel. Verified, then
+ * kept, then listed in the anchor; only then answered.
  */
 #include "helper.h"
 
@@ -63,7 +63,8 @@ static enum fl_rc supersede(struct helper *h, struct fl_anchor *next, int place,
 	return fl_anchor_close_job(next, place, err);
 }
 
-/* The runners of what gave way end last: everything that may fail has been done, but for the anchor's own write. */
+/* The runners of what gave way end last: everything that may fail has been done, but for the
+ * anchor's own write. */
 static enum fl_rc stop_superseded(struct helper *h, const struct fl_anchor *next,
 				  struct fl_err *err)
 {
@@ -76,7 +77,8 @@ static enum fl_rc stop_superseded(struct helper *h, const struct fl_anchor *next
 	return rc;
 }
 
-/* Facts of the running good image become the anchor's: it may be lost from the image later, never from here. */
+/* Facts of the running good image become the anchor's: it may be lost from the image later, never
+ * from here. */
 static void note_image(struct helper *h, struct fl_anchor *next, const struct component *c,
 		       struct fl_arena *arena)
 {
@@ -103,6 +105,32 @@ static enum fl_rc take_component(struct helper *h, struct fl_anchor *next, int p
 	if (rc == FL_OK)
 		rc = fl_anchor_hold(next, place, c->key, err);
 	return rc;
+}
+
+static bool brings(const struct presented *p, const char *component)
+{
+	return fl_release_component(&p->release, component) != NULL &&
+	       job_names(&p->job, component);
+}
+
+/* One letter boots the slots of all components: a job that brings one of them brings them all, or
+ * the others would be stale. */
+static enum fl_rc check_group(const struct helper *h, const struct presented *p, struct fl_err *err)
+{
+	const char *lacking = NULL;
+	bool any = false;
+	for (size_t i = 0; i < h->config.n_components; i++) {
+		const struct component *c = &h->config.components[i];
+		if (c->n_slots == 0)
+			continue;
+		if (brings(p, c->name))
+			any = true;
+		else
+			lacking = c->name;
+	}
+	if (!any || lacking == NULL)
+		return FL_OK;
+	return fl_fail(err, FL_E_GROUP_INCOMPLETE, 0, "the job leaves out '%s'", lacking);
 }
 
 /* The job opens with all its components, or not at all. */
@@ -142,6 +170,8 @@ static enum fl_rc present_install(struct helper *h, struct request *rq, struct p
 			       "no heartbeat has told the latest job yet");
 	enum fl_rc rc =
 		fl_verify_release(state, &p->job, &p->envs[1], &rq->arena, &p->release, err);
+	if (rc == FL_OK && !p->known)
+		rc = check_group(h, p, err);
 	if (rc != FL_OK || !p->known)
 		return rc == FL_OK ? open_job(h, rq, p, err) : rc;
 	for (size_t i = 0; i < p->n && rc == FL_OK; i++) /* a lost document comes back this way */
