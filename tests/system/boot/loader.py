@@ -11,6 +11,7 @@ A slot is an ext4 file system with /boot/vmlinuz, /boot/initrd.img, busybox and 
 initramfs mounts what root= names, panics if it can't, and so does the kernel when init ends: with panic=1 the machine then
 starts again. Every start prints one line, `GUEST slot=NAME content=LETTER`, that boots() collects.
 """
+import fcntl
 import os
 import re
 import shutil
@@ -94,13 +95,15 @@ class Kit:
         depends = run("apt-cache", "depends", KERNEL)
         package = re.search(r"Depends: (linux-image-[0-9]\S+)", depends)[1]
         kit = cls(BUILD.parent / "guest" / package)
-        if not kit.initramfs.exists():
-            kit.folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=kit.folder.parent) as scratch:
-                made = cls(Path(scratch) / "kit")
-                made.make(package)
-                shutil.rmtree(kit.folder, ignore_errors=True)
-                os.rename(made.folder, kit.folder)
+        kit.folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(kit.folder.parent / "lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # files of tests run side by side
+            if not kit.initramfs.exists():
+                with tempfile.TemporaryDirectory(dir=kit.folder.parent) as scratch:
+                    made = cls(Path(scratch) / "kit")
+                    made.make(package)
+                    shutil.rmtree(kit.folder, ignore_errors=True)
+                    os.rename(made.folder, kit.folder)
         return kit
 
     def make(self, package):
