@@ -51,10 +51,12 @@ static void put_partition(const char *name, const char *number, const char *labe
 
 static void set_up(void)
 {
-	char real[64];
-	snprintf(real, sizeof(real), "/tmp/fl-slots-XXXXXX");
-	cr_assert_not_null(mkdtemp(real));
-	cr_assert_not_null(realpath(real, top));
+	char made[] = "/tmp/fl-slots-XXXXXX";
+	cr_assert_not_null(mkdtemp(made));
+	char *real = realpath(made, NULL);
+	cr_assert_not_null(real);
+	snprintf(top, sizeof(top), "%s", real);
+	free(real);
 	snprintf(dev, sizeof(dev), "%s/dev", top);
 	snprintf(sys, sizeof(sys), "%s/sys", top);
 	snprintf(proc, sizeof(proc), "%s/proc", top);
