@@ -32,7 +32,7 @@ handler = rootfs
 slot.a = /dev/vda2
 slot.b = /dev/vda3
 """
-CUTS = int(os.environ.get("FAIRLEAD_CUTS", "20"))
+CUTS = int(os.environ.get("FAIRLEAD_POWER_CUTS", "5"))
 START = """mount -t ext4 /dev/vda1 /mnt
 echo $slot >/tmp/running
 again() { umount /mnt; reboot -f; sleep 60; }

@@ -20,7 +20,7 @@ from loader import Disk, Kit, Machine, Part, boots, contents, slot_tree
 
 FIRMWARE = Path("/usr/share/OVMF")
 LOADER = ROOT / "agent/boot/loader/systemd-boot"
-CUTS = int(os.environ.get("FAIRLEAD_CUTS", "20"))
+CUTS = int(os.environ.get("FAIRLEAD_POWER_CUTS", "5"))
 CONFIG = """[boot]
 backend = systemd-boot
 dir = {dir}
