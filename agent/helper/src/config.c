@@ -47,7 +47,7 @@ static enum fl_rc read_paths(struct config *c, struct fl_err *err)
 		{"boot", "program", &c->boot_program, REQUIRED},
 		{"host", "image_info", &c->image_info, "/usr/lib/fairlead/image-info"},
 		{"host", "boot_id", &c->boot_id, "/proc/sys/kernel/random/boot_id"},
-		{"host", "boot_failure", &c->boot_failure, NONE},
+		{"host", "boot_failure", &c->boot_failure, "/run/fairlead/boot-failure"},
 		{"host", "restart_request", &c->restart_request, "/run/fairlead/restart"},
 		{"watchdog", "device", &c->watchdog, NONE},
 	};

@@ -50,7 +50,7 @@ Test(helper_config, a_whole_configuration)
 	cr_assert_str_eq(config.device.tenant, "default");
 	cr_assert_eq(config.device.hw_rev, 3);
 	cr_assert_eq(config.agent_uid, geteuid());
-	cr_assert_null(config.boot_failure);
+	cr_assert_str_eq(config.boot_failure, "/run/fairlead/boot-failure");
 	cr_assert_not(config.require_sandbox);
 	cr_assert_eq(config.n_components, 2);
 	const struct component *c = config_component(&config, "rootfs");
