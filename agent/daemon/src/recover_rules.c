@@ -28,10 +28,23 @@ static struct fl_recover_verdict before_switch(enum fl_job_state journal)
 	}
 }
 
+/* "trial_silent: why", as a helper says that fell back by itself. */
+static bool says_code(const char *text, enum fl_rc code)
+{
+	const char *name = fl_rc_name(code);
+	return text != NULL && strncmp(text, name, strlen(name)) == 0 && text[strlen(name)] == ':';
+}
+
 static struct fl_recover_verdict rolling_back(const struct fl_recover_facts *facts,
 					      enum fl_job_state state)
 {
 	struct fl_recover_verdict v = {.state = state, .reason = facts->journal_reason};
+	if (v.reason != FL_OK)
+		return v;
+	v.text = facts->boot_failure;
+	v.reason = says_code(v.text, FL_E_TRIAL_SILENT)	    ? FL_E_TRIAL_SILENT
+		   : says_code(v.text, FL_E_TRIAL_DEADLINE) ? FL_E_TRIAL_DEADLINE
+							    : FL_OK;
 	if (v.reason != FL_OK)
 		return v;
 	const bool ran = facts->journal == FL_JOB_CHECKING || facts->journal == FL_JOB_COMMITTING;

@@ -110,6 +110,8 @@ static enum fl_rc activate(struct helper *h, struct work *w, struct fl_err *err)
 	if (rc == FL_OK && !p.again)
 		rc = enter_trial(h, w, err);
 	if (rc == FL_OK)
+		rc = host_write_note(&h->config, FELL_BACK, NULL, err);
+	if (rc == FL_OK)
 		rc = switch_to(h, p.slot->name, root_hash_of(w, hex), err);
 	if (rc == FL_OK)
 		release_locks(h, w->place);

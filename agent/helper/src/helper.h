@@ -248,7 +248,8 @@ enum fl_rc trial_roll_back(struct helper *h, int place, struct trial *t, struct 
 	FL_CHECKED;
 /* From the decision on: good, floors, closed. Repeatable. */
 enum fl_rc trial_finish(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
-/* Back, by ourselves, and this is why. */
+/* Back, by ourselves, and this is why; the note FELL_BACK tells it to the agent of the old system. */
+#define FELL_BACK "fell-back"
 void trial_expire(struct helper *h, enum fl_rc reason, const char *text);
 /* One more restart for the job, within its budget. */
 enum fl_rc trial_restart(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
@@ -263,6 +264,11 @@ size_t list_protections(const struct helper *h, const char **names, size_t max);
 /* After any start, and again at recover_again_ms: the machine first, then the anchor. */
 enum fl_rc recover(struct helper *h, struct fl_err *err) FL_CHECKED;
 void recover_again(struct helper *h);
+
+/* --- prove.c --- */
+
+/* After any start: a `fairlead-boot prove` is carried on, or its end is told. */
+enum fl_rc prove(struct helper *h, struct fl_err *err) FL_CHECKED;
 
 /* --- seal_check.c: the re-exec'd child --- */
 int seal_check_main(int argc, char **argv);

@@ -6,7 +6,10 @@
 #include <fairlead/boot/slots.h>
 #include <fairlead/trust/digest.h>
 
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #define IMAGE_INFO_MAX ((size_t)4096)
 
@@ -22,6 +25,26 @@ void host_read_line(const char *path, char *out, size_t size)
 		out[len] = '\0';
 	}
 	fl_buf_free(&text);
+}
+
+void host_read_note(const struct config *config, const char *name, char *out, size_t size)
+{
+	char path[PATH_MAX];
+	out[0] = '\0';
+	if (fl_path_join(path, sizeof(path), config->anchor_dir, name, NULL) == FL_OK)
+		host_read_line(path, out, size);
+}
+
+enum fl_rc host_write_note(const struct config *config, const char *name, const char *text,
+			   struct fl_err *err)
+{
+	char path[PATH_MAX];
+	enum fl_rc rc = fl_path_join(path, sizeof(path), config->anchor_dir, name, err);
+	if (rc == FL_OK && text != NULL)
+		return fl_file_replace(path, text, strlen(text), 0600, err);
+	if (rc == FL_OK && unlink(path) != 0 && errno != ENOENT)
+		rc = fl_fail(err, fl_rc_from_errno(errno), errno, "remove '%s'", path);
+	return rc;
 }
 
 void host_running(const struct config *config, char ret[FL_NAME_MAX + 1])

@@ -16,10 +16,17 @@ struct boot_view {
 	char trial[FL_NAME_MAX + 1];
 	char withdrawn[BOOT_SLOTS_MAX][FL_NAME_MAX + 1];
 	size_t n_withdrawn;
+	uint64_t tries; /* of the trial */
+	bool proving;	/* booted as the trial `prove` */
 };
 
 /* One line of a small file, without its end; "" when there is none. out: size bytes. */
 void host_read_line(const char *path, char *out, size_t size);
+/* The same of [anchor] dir/NAME: what is to be told, nothing depends on it. */
+void host_read_note(const struct config *config, const char *name, char *out, size_t size);
+/* text: one line with its end; NULL: there is none any more. */
+enum fl_rc host_write_note(const struct config *config, const char *name, const char *text,
+			   struct fl_err *err) FL_CHECKED;
 /* The letter of the slot that runs, "" when it cannot be told. */
 void host_running(const struct config *config, char ret[FL_NAME_MAX + 1]);
 /* FL_E_IMAGE_INFO when the running system has no valid one. */

@@ -136,7 +136,9 @@ enum fl_rc on_hello(struct helper *h, struct request *rq, struct fl_err *err)
 		return fl_fail(err, FL_E_BUSY, 0, "handlers are observing");
 	}
 	host_read_line(h->config.boot_id, boot_id, sizeof(boot_id));
-	host_read_line(h->config.boot_failure, failure, sizeof(failure));
+	host_read_note(&h->config, FELL_BACK, failure, sizeof(failure));
+	if (failure[0] == '\0')
+		host_read_line(h->config.boot_failure, failure, sizeof(failure));
 	struct fl_ipc_hello_reply reply = {.proto = FL_IPC_PROTO,
 					   .version = HELPER_VERSION,
 					   .boot_id = boot_id,

@@ -4,6 +4,7 @@
 
 #include <fairlead/base/log.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #define EXPIRE_RETRY_MS 10000
@@ -128,6 +129,7 @@ void trial_expire(struct helper *h, enum fl_rc reason, const char *text)
 {
 	struct fl_err err = {0};
 	struct trial t;
+	char note[256];
 	enum fl_rc rc = trial_look(h, &t, &err);
 	h->expire_again_ms = fl_clock_boot_ms(h->clock) + EXPIRE_RETRY_MS;
 	if (rc == FL_OK && (t.place < 0 || t.phase == FL_PHASE_DECIDED || !t.runs)) {
@@ -135,6 +137,9 @@ void trial_expire(struct helper *h, enum fl_rc reason, const char *text)
 		return;
 	}
 	fl_log(FL_LOG_ERROR, "%s", text);
+	snprintf(note, sizeof(note), "%s: %s\n", fl_rc_name(reason), text);
+	if (host_write_note(&h->config, FELL_BACK, note, &err) != FL_OK)
+		fl_log_err(FL_LOG_WARNING, &err, "note why");
 	if (rc == FL_OK)
 		rc = trial_roll_back(h, t.place, &t, &err);
 	if (rc == FL_OK) {

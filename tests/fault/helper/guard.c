@@ -80,6 +80,9 @@ Test(helper_guard, a_silent_agent_ends_the_trial)
 	sleep(20);
 	cr_assert_not(gw_restart_asked(&g), "it was heard 20 s ago");
 	expect_fall_back("trial_silent", 15000);
+	gw_start(&g, "done");
+	cr_assert_str_eq(g.hello.boot_failure, "trial_silent: the agent was silent during the trial",
+			 "told also to an agent that did not hear it then");
 }
 
 Test(helper_guard, an_agent_that_never_comes_ends_the_trial)

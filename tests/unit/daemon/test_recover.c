@@ -58,6 +58,21 @@ Test(recover, the_boot_failure_is_the_reason_when_none_was_known)
 	cr_assert_str_eq(fl_recover_decide(&facts).text, "slot b: no init");
 }
 
+Test(recover, a_helper_that_fell_back_by_itself_says_why)
+{
+	struct fl_ipc_open_job open = open_with("rolling_back");
+	struct fl_recover_facts facts = {.journal = FL_JOB_CHECKING,
+					 .open = &open,
+					 .boot_failure = "trial_silent: the agent was silent"};
+	cr_assert_eq(fl_recover_decide(&facts).reason, FL_E_TRIAL_SILENT);
+	cr_assert_str_eq(fl_recover_decide(&facts).text, "trial_silent: the agent was silent");
+	facts.journal = FL_JOB_RESTARTING;
+	facts.boot_failure = "trial_deadline: no commit";
+	cr_assert_eq(fl_recover_decide(&facts).reason, FL_E_TRIAL_DEADLINE);
+	facts.boot_failure = "trial_silently";
+	cr_assert_eq(fl_recover_decide(&facts).reason, FL_E_BOOT_FAILED);
+}
+
 Test(recover, on_trial_the_running_slot_decides)
 {
 	for (int s = FL_JOB_RECEIVED; s <= FL_JOB_COMMITTING; s++) {
