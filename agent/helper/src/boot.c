@@ -5,6 +5,7 @@
 #include "children.h"
 
 #include <fairlead/base/file.h>
+#include <fairlead/boot/boot.h>
 #include <fairlead/ipc/codec.h>
 #include <fairlead/trust/json.h>
 
@@ -89,6 +90,8 @@ enum fl_rc boot_run(const struct config *config, const char *verb, const char *s
 struct answer {
 	const char *running, *good, *trial;
 	FL_LIST(const char *) withdrawn;
+	uint64_t tries;
+	bool proving;
 };
 
 static const struct fl_field answer_fields[] = {
@@ -96,6 +99,8 @@ static const struct fl_field answer_fields[] = {
 	FL_REQ(struct answer, good, STR, FL_NAME_MAX, NULL, "fallback"),
 	FL_REQ(struct answer, trial, STR, FL_NAME_MAX, NULL, "on trial"),
 	FL_OPT(struct answer, withdrawn, STRINGS, BOOT_SLOTS_MAX, NULL, "never offered"),
+	FL_OPT(struct answer, tries, U64, FL_BOOT_TRIES_MAX, NULL, "of the trial"),
+	FL_OPT(struct answer, proving, BOOL, 0, NULL, "booted as the trial `prove`"),
 };
 static const struct fl_schema answer_schema =
 	FL_SCHEMA("boot", struct answer, answer_fields, "fairlead-boot observe");
@@ -117,6 +122,8 @@ static bool take_answer(const struct answer *a, struct boot_view *ret)
 	for (size_t i = 0; i < a->withdrawn.n && ok; i++)
 		ok = take_name(a->withdrawn.items[i], ret->withdrawn[i]);
 	ret->n_withdrawn = a->withdrawn.n;
+	ret->tries = a->tries;
+	ret->proving = a->proving;
 	return ok;
 }
 

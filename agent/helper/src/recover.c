@@ -152,6 +152,7 @@ static void recover_jobs(struct helper *h)
 		if (rc != FL_E_BUDGET) /* more of the same would not help: a person, or a newer job */
 			(void)look_again(h, rc, &why, "recover a job");
 	}
+	(void)look_again(h, prove(h, &why), &why, "prove the fallback");
 	if (!open)
 		(void)look_again(h, end_orphan_trial(h, &why), &why, "end a trial without a job");
 }

@@ -368,8 +368,8 @@ char gw_boot_only(struct gateway *g, bool dead)
 		gw_write(g, "run/boot-failure", "slot b: no init\n", 16);
 		on_trial = false;
 	}
-	const char slot[] = {on_trial ? state.trial[0] : state.good[0], '\n'};
-	gw_write(g, "run/slot", slot, 2);
+	const char *slot = on_trial ? state.trial : state.good;
+	gw_write(g, "run/slot", slot, strlen(slot));
 	new_boot_id(g);
 	return slot[0];
 }
