@@ -62,10 +62,13 @@ struct fl_job_run {
 	bool wait_open;
 	uint64_t seal_tries;
 	uint64_t deadline_ms, deadline_len_ms; /* of checking, loop time */
+	uint64_t deadline_s;		       /* the same as UTC, to tell */
+	bool asked_fleet;		       /* it was asked once, and there was no answer so far */
 	uint64_t beat_ms;		       /* when the helper heard last that the agent lives */
 	bool reaching;			       /* checking waits for the fleet, or for what counts instead */
 	bool well;			       /* all was well once: the soak may begin, or has begun */
 	bool soaked;			       /* it is over */
+	bool beat_well, well_told;	       /* what the helper is just told; it has taken that all is well */
 	uint64_t soak_end_ms, sample_ms;
 	struct fl_soak_strikes strikes;
 	bool recover_after_save;

@@ -13,12 +13,15 @@
 
 #include <fairlead/base/log.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #define HEARTBEAT_EVERY_MS 10000 /* the helper takes the answers to its last two nonces */
 #define UNITS_AGAIN_MS	   2000
 #define AHEAD_OF_HELPER_MS 3000
+#define BEHIND_HELPER_MS   1000
 #define BEAT_MS		   15000
+#define WELL_AGAIN_MS	   1000
 
 static void look(struct fl_job_run *run);
 static void look_at_reach(struct fl_job_run *run);
@@ -38,15 +41,26 @@ static uint64_t now_ms(const struct fl_job_run *run)
 	return uv_now(&run->agent->loop);
 }
 
+static void set_deadline(struct fl_job_run *run, uint64_t left_ms)
+{
+	run->deadline_ms = now_ms(run) + left_ms;
+	run->deadline_s = fl_agent_now_s(run->agent) + left_ms / 1000;
+}
+
 /* ---- the helper hears that the agent lives ------------------------------------------------------------------ */
 
+/* The helper counts the soak from the first time that it hears that all is well, and so do we. */
 static void on_beat_taken(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
 			  struct fl_helper_answer *answer)
 {
-	(void)call;
+	struct fl_job_run *run = call->ctx;
 	(void)answer;
 	if (rc != FL_OK && rc != FL_E_PEER_CLOSED)
 		fl_log_err(FL_LOG_WARNING, err, "the helper's trial");
+	if (rc == FL_OK && run->beat_well && !run->well_told) {
+		run->well_told = true;
+		run->soak_end_ms = now_ms(run) + health_of(run)->soak->duration_s * 1000 + BEHIND_HELPER_MS;
+	}
 }
 
 static void beat(struct fl_job_run *run, bool well)
@@ -56,6 +70,7 @@ static void beat(struct fl_job_run *run, bool well)
 	if (fl_helper_call_open(&run->call))
 		return;
 	fl_helper_call_init(&run->call, on_beat_taken, run);
+	run->beat_well = well;
 	if (fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_ALIVE, &body, NULL, 0, &err) != FL_OK)
 		fl_log_err(FL_LOG_WARNING, &err, "the helper's trial");
 	run->beat_ms = now_ms(run);
@@ -71,6 +86,14 @@ static void beat_when_due(struct fl_job_run *run)
 
 static void on_sample_due(uv_timer_t *timer);
 
+static uint64_t until_next_ms(const struct fl_job_run *run)
+{
+	const uint64_t left = run->soak_end_ms > now_ms(run) ? run->soak_end_ms - now_ms(run) : 0;
+	if (!run->well_told || left < WELL_AGAIN_MS)
+		return WELL_AGAIN_MS;
+	return left < BEAT_MS ? left : BEAT_MS;
+}
+
 static void judge(struct fl_job_run *run, uint64_t restarts)
 {
 	struct fl_err why = {0};
@@ -80,12 +103,12 @@ static void judge(struct fl_job_run *run, uint64_t restarts)
 		fail(run, &why);
 		return;
 	}
-	if (now_ms(run) < run->soak_end_ms) {
-		uv_timer_start(&run->wait, on_sample_due, BEAT_MS, 0);
+	if (now_ms(run) < run->soak_end_ms || !run->well_told) {
+		uv_timer_start(&run->wait, on_sample_due, until_next_ms(run), 0);
 		return;
 	}
 	run->soaked = true;
-	run->deadline_ms = now_ms(run) + run->deadline_len_ms;
+	set_deadline(run, run->deadline_len_ms);
 	look(run);
 }
 
@@ -110,9 +133,11 @@ static void on_sample_due(uv_timer_t *timer)
 	struct fl_job_run *run = timer->data;
 	const struct fl_health *health = health_of(run);
 	struct fl_err err = {0};
+	if (!run->well_told)
+		beat(run, true);
 	beat_when_due(run);
 	if (now_ms(run) < run->sample_ms && now_ms(run) < run->soak_end_ms) {
-		uv_timer_start(&run->wait, on_sample_due, BEAT_MS, 0);
+		uv_timer_start(&run->wait, on_sample_due, until_next_ms(run), 0);
 		return;
 	}
 	run->sample_ms = now_ms(run) + fl_soak_period_ms(health->soak);
@@ -127,13 +152,12 @@ static void on_sample_due(uv_timer_t *timer)
 /* left_ms: of the soak, when a part of it is over. */
 static void soak(struct fl_job_run *run, uint64_t left_ms)
 {
-	struct fl_err why = {0};
+	const struct fl_err why = {.msg = "soak: all is well, and must stay so"};
 	const uint64_t until_s = fl_agent_now_s(run->agent) + left_ms / 1000;
-	(void)fl_fail(&why, FL_OK, 0, "soak: all is well, and must stay so");
 	run->well = true;
-	run->soak_end_ms = now_ms(run) + left_ms;
+	run->soak_end_ms = now_ms(run) + left_ms + BEHIND_HELPER_MS;
 	run->sample_ms = 0;
-	fl_job_wait(run, &why, "soak", until_s, BEAT_MS, on_sample_due);
+	fl_job_wait(run, &why, "soak", until_s, until_next_ms(run), on_sample_due);
 }
 
 /* ---- reach -------------------------------------------------------------------------------------------------- */
@@ -172,11 +196,20 @@ static void on_reach_again(uv_timer_t *timer)
 	look_at_reach(timer->data);
 }
 
+/* An answer takes a moment; only what is not there at the second look is told. */
 static void wait_for_fleet(struct fl_job_run *run)
 {
+	struct fl_err why = {0};
 	const uint64_t left = run->deadline_ms - now_ms(run);
+	const uint64_t delay = left < HEARTBEAT_EVERY_MS ? left : HEARTBEAT_EVERY_MS;
 	fl_agent_ask_heartbeat(run->agent);
-	uv_timer_start(&run->wait, on_reach_again, left < HEARTBEAT_EVERY_MS ? left : HEARTBEAT_EVERY_MS, 0);
+	if (!run->asked_fleet && run->row.next[0] == '\0') {
+		uv_timer_start(&run->wait, on_reach_again, delay, 0);
+	} else {
+		(void)fl_fail(&why, FL_E_UNREACHABLE, 0, "no heartbeat of the fleet over the new system yet");
+		fl_job_wait(run, &why, "heartbeat", run->deadline_s, delay, on_reach_again);
+	}
+	run->asked_fleet = true;
 }
 
 static void on_gateway(struct fl_gateway *gateway, bool answers)
@@ -207,20 +240,31 @@ static void look_at_reach(struct fl_job_run *run)
 	}
 }
 
-/* The helper has taken this heartbeat: it was on a nonce that it made since this boot. */
+static void keep_heartbeat(struct fl_job_run *run, const struct fl_envelope *heartbeat)
+{
+	memcpy(run->heartbeat, heartbeat->payload.data, heartbeat->payload.len);
+	run->heartbeat_len = heartbeat->payload.len;
+	run->heartbeat_env = *heartbeat;
+	run->heartbeat_env.payload = (struct fl_bytes){run->heartbeat, run->heartbeat_len};
+}
+
+/*
+ * The helper has taken this heartbeat: it was on a nonce that it made since this boot. A commit that was refused once has
+ * asked for a fresh one, and takes it with its next try.
+ */
 void fl_jobs_on_heartbeat(struct fl_jobs *jobs, const struct fl_envelope *heartbeat)
 {
 	struct fl_job_run *next = NULL;
 	for (struct fl_job_run *run = jobs->first; run != NULL; run = next) {
 		next = run->next;
-		if (run->row.state != FL_JOB_CHECKING || !run->reaching || run->saving || run->parked ||
-		    heartbeat->payload.len > sizeof(run->heartbeat))
+		if (run->saving || run->parked || heartbeat->payload.len > sizeof(run->heartbeat))
+			continue;
+		if (run->row.state == FL_JOB_COMMITTING && !fl_helper_call_open(&run->call))
+			keep_heartbeat(run, heartbeat);
+		if (run->row.state != FL_JOB_CHECKING || !run->reaching)
 			continue;
 		fl_gateway_cancel(&run->gateway);
-		memcpy(run->heartbeat, heartbeat->payload.data, heartbeat->payload.len);
-		run->heartbeat_len = heartbeat->payload.len;
-		run->heartbeat_env = *heartbeat;
-		run->heartbeat_env.payload = (struct fl_bytes){run->heartbeat, run->heartbeat_len};
+		keep_heartbeat(run, heartbeat);
 		all_is_well(run);
 	}
 }
@@ -241,6 +285,13 @@ static void units_failed(struct fl_job_run *run, const char *text)
 	fail(run, &why);
 }
 
+static void wait_for_units(struct fl_job_run *run, const char *text)
+{
+	struct fl_err why = {0};
+	snprintf(why.msg, sizeof(why.msg), "%s", text);
+	fl_job_wait(run, &why, "units", run->deadline_s, UNITS_AGAIN_MS, on_units_again);
+}
+
 static void on_units(struct fl_units *units, enum fl_rc rc, const struct fl_err *err,
 		     const struct fl_units_answer *answer)
 {
@@ -253,7 +304,7 @@ static void on_units(struct fl_units *units, enum fl_rc rc, const struct fl_err 
 	else if (late)
 		units_failed(run, err->msg);
 	else
-		uv_timer_start(&run->wait, on_units_again, UNITS_AGAIN_MS, 0);
+		wait_for_units(run, rc == FL_OK ? answer->worst : err->msg);
 }
 
 /* What has yet to start is asked for again; what cannot be asked is no proof that it runs. */
@@ -298,19 +349,21 @@ void fl_step_checking(struct fl_job_run *run)
 {
 	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&run->agent->helper);
 	const uint64_t len = health_of(run)->deadline_s * 1000;
-	const uint64_t left = facts != NULL && facts->trial ? facts->trial_left_ms : len;
+	uint64_t left = facts != NULL && facts->trial ? facts->trial_left_ms : len;
 	run->deadline_len_ms = len;
-	run->soaked = run->reaching = false;
+	run->soaked = run->reaching = run->asked_fleet = false;
 	run->strikes = (struct fl_soak_strikes){0};
 	run->well = facts != NULL && facts->trial_well && health_of(run)->soak != NULL;
+	run->well_told = run->well;
 	if (run->well && left > len) { /* this agent, or one before it, has begun the soak */
 		soak(run, left - len);
 		return;
 	}
 	run->soaked = run->well;
-	run->deadline_ms = now_ms(run) + (left < len ? left : len);
-	if (run->deadline_ms > now_ms(run) + AHEAD_OF_HELPER_MS)
-		run->deadline_ms -= AHEAD_OF_HELPER_MS; /* who knows the reason rolls back first */
+	left = left < len ? left : len;
+	if (left > AHEAD_OF_HELPER_MS)
+		left -= AHEAD_OF_HELPER_MS; /* who knows the reason rolls back first */
+	set_deadline(run, left);
 	look(run);
 }
 
