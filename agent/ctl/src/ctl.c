@@ -17,7 +17,8 @@
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
 	{"lines", required_argument, NULL, 'n'},  {"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},	  {NULL, 0, NULL, 0},
+	{"version", no_argument, NULL, 'V'},	  {"prove-fallback", no_argument, NULL, 'P'},
+	{"yes", no_argument, NULL, 'y'},	  {NULL, 0, NULL, 0},
 };
 
 static const char options_help[] =
@@ -25,11 +26,13 @@ static const char options_help[] =
 	"  -c, --config FILE  configuration of the gateway (default " FL_CTL_CONFIG_DEFAULT ")\n"
 	"      --json         print the result as JSON\n"
 	"  -n, --lines N      log: only the last N lines\n"
+	"      --prove-fallback  doctor: restart as for an update, and come back by the boot loader alone (root)\n"
+	"  -y, --yes          do not ask before that\n"
 	"  -h, --help         print this help\n"
 	"  -V, --version      print the version\n"
 	"\nExit codes:\n"
 	"  0  done\n"
-	"  1  failed, or the agent refused\n"
+	"  1  failed, or the agent refused; doctor: a fault was found\n"
 	"  2  there is nothing of what was asked for: no job, no line\n"
 	"  3  the command line is wrong\n"
 	"  4  the agent does not answer\n";
@@ -71,7 +74,7 @@ static enum decision parse(int argc, char **argv, struct fl_ctl_call *call)
 	int c;
 	optind = 0; /* glibc: start anew */
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "c:n:hV", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:n:hVy", options, NULL)) != -1) {
 		if (c == 'h')
 			return HELP;
 		if (c == 'V')
@@ -81,11 +84,13 @@ static enum decision parse(int argc, char **argv, struct fl_ctl_call *call)
 		if (c == 'c')
 			call->config = optarg;
 		call->json |= c == 'j';
+		call->prove_fallback |= c == 'P';
+		call->yes |= c == 'y';
 	}
 	if (argc - optind != 1)
 		return WRONG;
 	call->verb = argv[optind];
-	return ASK;
+	return call->prove_fallback && strcmp(call->verb, "doctor") != 0 ? WRONG : ASK;
 }
 
 static enum fl_ctl_exit exit_of(enum fl_rc rc)
@@ -148,7 +153,8 @@ int fl_ctl_main(int argc, char **argv, FILE *out, FILE *errors)
 		help(errors);
 		return FL_CTL_USAGE;
 	}
-	if (run(&call, verb, &exit, &err) == FL_OK)
+	const enum fl_rc rc = verb->run != NULL ? verb->run(&call, &exit, &err) : run(&call, verb, &exit, &err);
+	if (rc == FL_OK)
 		return (int)exit;
 	tell(&call, &err, errors);
 	return (int)exit_of(err.rc);

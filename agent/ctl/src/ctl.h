@@ -26,15 +26,17 @@ struct fl_ctl_call {
 	const char *config;
 	bool json;
 	uint64_t lines; /* of the log; 0: all */
+	bool prove_fallback, yes; /* doctor */
 	FILE *out;
 };
 
 struct fl_ctl_verb {
 	const char *name;
 	const char *summary;
-	const struct fl_schema *schema; /* of its result */
+	const struct fl_schema *schema; /* of its result; NULL: `run` is the verb, the agent alone cannot answer it */
 	void (*show)(const struct fl_ctl_call *call, const void *result);
 	bool (*empty)(const void *result); /* NULL: there is always something */
+	enum fl_rc (*run)(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err);
 };
 
 extern const struct fl_ctl_verb fl_ctl_verbs[];
@@ -47,6 +49,10 @@ const struct fl_ctl_verb *fl_ctl_find(const char *name);
  */
 enum fl_rc fl_ctl_ask(const char *config, const char *verb, struct fl_arena *arena,
 		      const char **ret, struct fl_err *err) FL_CHECKED;
+
+/* doctor.c: shows what it finds, or begins a proof of the fallback. */
+enum fl_rc fl_ctl_doctor(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err)
+	FL_CHECKED;
 
 /* The whole program, but for the process around it. */
 int fl_ctl_main(int argc, char **argv, FILE *out, FILE *errors);

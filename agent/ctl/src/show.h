@@ -8,4 +8,7 @@
 /* "title       text", "-" where there is none. */
 void fl_ctl_line(FILE *out, const char *title, const char *text);
 
+/* "-" for NULL and "". */
+const char *fl_ctl_or_dash(const char *text);
+
 #endif

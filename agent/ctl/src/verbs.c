@@ -159,17 +159,12 @@ static const struct fl_field why_fields[] = {
 static const struct fl_schema why_schema =
 	FL_SCHEMA("why", struct why, why_fields, "why it is not updating, and until when");
 
-static const char *or_dash(const char *text)
-{
-	return text == NULL || text[0] == '\0' ? "-" : text;
-}
-
 static void show_progress(FILE *out, const struct component *c, uint64_t rate_bytes_s)
 {
 	char line[LINE], done[FL_WORDS_MAX], total[FL_WORDS_MAX], rate[FL_WORDS_MAX];
 	if (c->total_bytes == 0)
 		return;
-	(void)snprintf(line, sizeof(line), "%s: %.0f %%, %s of %s%s%s%s", or_dash(c->name),
+	(void)snprintf(line, sizeof(line), "%s: %.0f %%, %s of %s%s%s%s", fl_ctl_or_dash(c->name),
 		       100.0 * (double)c->done_bytes / (double)c->total_bytes,
 		       fl_words_size(c->done_bytes, done), fl_words_size(c->total_bytes, total),
 		       rate_bytes_s == 0 ? "" : ", ",
@@ -181,8 +176,8 @@ static void show_progress(FILE *out, const struct component *c, uint64_t rate_by
 static void show_job(FILE *out, const struct job *job)
 {
 	char line[LINE], when[FL_WORDS_MAX];
-	(void)snprintf(line, sizeof(line), "%s (%s %s)", job->job_id, or_dash(job->intent),
-		       or_dash(job->version));
+	(void)snprintf(line, sizeof(line), "%s (%s %s)", job->job_id, fl_ctl_or_dash(job->intent),
+		       fl_ctl_or_dash(job->version));
 	fl_ctl_line(out, "job", line);
 	(void)snprintf(line, sizeof(line), "%s%s%s%s%s", job->state,
 		       job->reason == NULL ? "" : ", ", job->reason == NULL ? "" : job->reason,
@@ -201,11 +196,11 @@ static void show_fleet(FILE *out, const struct fleet *fleet)
 {
 	char line[LINE], when[FL_WORDS_MAX];
 	if (fleet->connected)
-		(void)snprintf(line, sizeof(line), "connected to %s since %s", or_dash(fleet->url),
+		(void)snprintf(line, sizeof(line), "connected to %s since %s", fl_ctl_or_dash(fleet->url),
 			       fl_words_time(fl_words_now() - fleet->since_s, fl_words_now(), when));
 	else
 		(void)snprintf(line, sizeof(line), "%s, not connected to %s",
-			       fleet->enrolled ? "enrolled" : "not enrolled", or_dash(fleet->url));
+			       fleet->enrolled ? "enrolled" : "not enrolled", fl_ctl_or_dash(fleet->url));
 	fl_ctl_line(out, "fleet", line);
 }
 
@@ -225,7 +220,7 @@ static void show_running(FILE *out, const struct component *c)
 {
 	char line[LINE];
 	(void)snprintf(line, sizeof(line), "%s %s%s%s (release_seq %llu, security_version %llu)",
-		       or_dash(c->name), or_dash(c->version), c->slot == NULL ? "" : " in slot ",
+		       fl_ctl_or_dash(c->name), fl_ctl_or_dash(c->version), c->slot == NULL ? "" : " in slot ",
 		       c->slot == NULL ? "" : c->slot, (unsigned long long)c->release_seq,
 		       (unsigned long long)c->security_version);
 	fl_ctl_line(out, "runs", line);
@@ -304,8 +299,8 @@ static void show_why(const struct fl_ctl_call *call, const void *result)
 		fl_ctl_line(call->out, "waits for", why->next);
 	for (size_t i = 0; i < why->chain.n; i++) {
 		const struct rule *rule = &why->chain.items[i];
-		(void)snprintf(line, sizeof(line), "%s: %s%s%s", or_dash(rule->rule),
-			       or_dash(rule->verdict), or_dash(rule->text)[0] == '-' ? "" : ", ",
+		(void)snprintf(line, sizeof(line), "%s: %s%s%s", fl_ctl_or_dash(rule->rule),
+			       fl_ctl_or_dash(rule->verdict), fl_ctl_or_dash(rule->text)[0] == '-' ? "" : ", ",
 			       rule->text == NULL ? "" : rule->text);
 		fl_ctl_line(call->out, i == 0 ? "asked" : "", line);
 	}
@@ -313,9 +308,11 @@ static void show_why(const struct fl_ctl_call *call, const void *result)
 
 const struct fl_ctl_verb fl_ctl_verbs[] = {
 	{"status", "what runs, what it is connected to, what it does", &status_schema, show_status,
+	 NULL, NULL},
+	{"jobs", "the jobs of this gateway", &job_list_schema, show_jobs, no_jobs, NULL},
+	{"log", "the last lines of the log, kept over restarts", &log_schema, show_log, no_lines,
 	 NULL},
-	{"jobs", "the jobs of this gateway", &job_list_schema, show_jobs, no_jobs},
-	{"log", "the last lines of the log, kept over restarts", &log_schema, show_log, no_lines},
-	{"why", "why it is not updating, and until when", &why_schema, show_why, NULL},
+	{"why", "why it is not updating, and until when", &why_schema, show_why, NULL, NULL},
+	{"doctor", "whether it could come back from a bad update", NULL, NULL, NULL, fl_ctl_doctor},
 };
 const size_t fl_ctl_n_verbs = sizeof(fl_ctl_verbs) / sizeof(fl_ctl_verbs[0]);

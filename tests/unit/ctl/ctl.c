@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -165,6 +166,112 @@ Test(ctl, nothing_is_exit_code_2_also_as_json)
 	start_agent("{\"ok\":true,\"result\":{\"jobs\":[]}}\n");
 	cr_assert_eq(ctl("jobs", "--json"), FL_CTL_NOTHING);
 	cr_assert_str_eq(out, "{\"jobs\":[]}\n");
+}
+
+static void put_boot(const char *script)
+{
+	put_file("boot", script);
+	cr_assert_eq(chmod("boot", 0755), 0);
+}
+
+/* fairlead-boot as the test wants it; the notes of a proof are in `anchor`. */
+static void with_boot(const char *script)
+{
+	char conf[512];
+	(void)snprintf(conf, sizeof(conf),
+		       "[paths]\nroot = %s\n[control]\nsocket = agent.sock\n[boot]\nprogram = boot\n"
+		       "[anchor]\ndir = anchor\n[host]\nboot_id = boot-id\nrestart_request = restart\n",
+		       dir);
+	put_file("gateway.conf", conf);
+	put_boot(script);
+	put_file("boot-id", "one\n");
+	cr_assert_eq(mkdir("anchor", 0700), 0);
+}
+
+static void without_boot(void)
+{
+	static const char *const names[] = {"boot", "boot-id", "restart", "anchor/proving", "anchor/proof"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)unlink(names[i]);
+	(void)rmdir("anchor");
+	tear_down();
+}
+
+TestSuite(ctl_doctor, .init = set_up, .fini = without_boot);
+
+#define OBSERVED "{\"running\":\"a\",\"good\":\"a\",\"trial\":\"\",\"withdrawn\":[],\"tries\":0}"
+#define HEALTHY                                                                                    \
+	"{\"ok\":true,\"result\":{\"helper\":{\"connected\":true},\"protections\":[\"seal: exclusive\"]}}\n"
+
+Test(ctl_doctor, findings_slots_proof_and_protections)
+{
+	with_boot("#!/bin/sh\n[ \"$3\" = observe ] && echo '" OBSERVED "' && exit\necho 'ok    one'; echo 'ok    two'\n");
+	put_file("anchor/proof", "ok the boot loader came back by itself\n");
+	start_agent(HEALTHY);
+	cr_assert_eq(ctl("doctor"), FL_CTL_DONE, "%s%s", out, errors);
+	cr_assert_str_eq(out, "boot        ok    one\n            ok    two\n"
+			      "slots       running a, fallback a, on trial -\n"
+			      "proof       ok the boot loader came back by itself\n"
+			      "agent       ok\nhelper      ok\nprotections seal: exclusive\n");
+	start_agent(HEALTHY);
+	cr_assert_eq(ctl("doctor", "--json"), FL_CTL_DONE);
+	cr_assert_not_null(strstr(out, "{\"ok\":true,"), "%s", out);
+	cr_assert_not_null(strstr(out, "\"findings\":[{\"ok\":true,\"text\":\"one\"}"), "%s", out);
+}
+
+Test(ctl_doctor, a_fault_or_a_failed_proof_is_exit_code_1)
+{
+	with_boot("#!/bin/sh\n[ \"$3\" = observe ] && echo '" OBSERVED "' && exit\necho 'FAULT one copy only'\nexit 3\n");
+	start_agent(HEALTHY);
+	cr_assert_eq(ctl("doctor"), FL_CTL_FAILED);
+	cr_assert_not_null(strstr(out, "boot        FAULT one copy only\n"));
+	put_boot("#!/bin/sh\n[ \"$3\" = observe ] && echo '" OBSERVED "'\nexit 0\n");
+	put_file("anchor/proof", "FAULT the boot loader does not count the tries\n");
+	start_agent(HEALTHY);
+	cr_assert_eq(ctl("doctor", "--json"), FL_CTL_FAILED);
+	cr_assert_not_null(strstr(out, "{\"ok\":false,"), "%s", out);
+}
+
+Test(ctl_doctor, what_answers_is_shown_without_the_rest)
+{
+	with_boot("#!/bin/sh\n[ \"$3\" = observe ] && echo '" OBSERVED "' && exit\necho 'ok    one'\n");
+	cr_assert_eq(ctl("doctor"), FL_CTL_UNREACHABLE);
+	cr_assert_not_null(strstr(out, "boot        ok    one\n"));
+	cr_assert_not_null(strstr(out, "agent       the agent does not answer"));
+	put_boot("#!/bin/sh\necho 'there is no decision' >&2\nexit 4\n");
+	start_agent(HEALTHY);
+	cr_assert_eq(ctl("doctor"), FL_CTL_FAILED);
+	cr_assert_not_null(strstr(out, "fairlead-boot doctor: status 4: there is no decision"), "%s", out);
+	cr_assert_not_null(strstr(out, "protections seal: exclusive\n"));
+}
+
+Test(ctl_doctor, a_proof_is_begun_only_when_it_is_wanted)
+{
+	with_boot("#!/bin/sh\n[ \"$3\" = prove ] && cp anchor/proving noted && echo set >set\n");
+	put_file("anchor/proof", "ok of the last time\n");
+	cr_assert_not_null(freopen("/dev/null", "r", stdin));
+	cr_assert_eq(ctl("doctor", "--prove-fallback"), FL_CTL_FAILED);
+	cr_assert_neq(access("set", F_OK), 0, "nobody agreed");
+	cr_assert_neq(access("restart", F_OK), 0);
+	cr_assert_eq(ctl("status", "--prove-fallback", "--yes"), FL_CTL_USAGE);
+	cr_assert_eq(ctl("doctor", "--prove-fallback", "--yes"), FL_CTL_DONE, "%s", errors);
+	cr_assert_eq(access("restart", F_OK), 0);
+	cr_assert_neq(access("anchor/proof", F_OK), 0, "the last one says nothing of this one");
+	struct fl_buf text = FL_BUF((size_t)128);
+	struct fl_err err;
+	cr_assert_eq(fl_file_read("noted", &text, &err), FL_OK);
+	cr_assert_str_eq(fl_buf_str(&text), "0 one\n", "noted before the trial is set");
+	fl_buf_free(&text);
+	(void)unlink("noted");
+	(void)unlink("set");
+}
+
+Test(ctl_doctor, a_proof_that_is_refused_restarts_nothing)
+{
+	with_boot("#!/bin/sh\necho \"slot 'b' is on trial\" >&2\nexit 3\n");
+	cr_assert_eq(ctl("doctor", "--prove-fallback", "--yes"), FL_CTL_FAILED);
+	cr_assert_not_null(strstr(errors, "slot 'b' is on trial"), "%s", errors);
+	cr_assert_neq(access("restart", F_OK), 0);
 }
 
 Test(ctl, why_with_every_rule)
