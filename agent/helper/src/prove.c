@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `fairlead-boot prove`: the boot loader must come back from a system that never says good, without
- * us. Each of its boots is counted in [anchor] dir/proving ("COUNT BOOT-ID"; who asks for a proof
- * writes 0 and its own boot) and restarted; how it ended is told by [anchor] dir/proof.
+ * `fairlead-boot prove`: the boot loader must come back from a system that never says good,
+ * without us. Each of its boots is counted in [anchor] dir/proving ("COUNT BOOT-ID"; who asks for
+ * a proof writes 0 and its own boot) and restarted; [anchor] dir/proof tells how it ended.
  *
- *   booted as `prove`                    counted, restart; more often than it has tries: fallback,
- * restart, FAULT the fallback runs again              fallback, ok the fallback runs, never as
- * `prove`  the boot that asked: wait; another one: fallback, FAULT
+ *   booted as `prove`                     counted, restart
+ *   the same, more often than it has tries  fallback, restart: FAULT
+ *   the fallback runs again               fallback: ok
+ *   the fallback runs, never as `prove`   the boot that asked: wait; another: fallback: FAULT
  */
 #include "helper.h"
 
