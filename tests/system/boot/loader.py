@@ -12,6 +12,7 @@ initramfs mounts what root= names, panics if it can't, and so does the kernel wh
 starts again. Every start prints one line, `GUEST slot=NAME content=LETTER`, that boots() collects.
 """
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -87,14 +88,17 @@ def as_user(*command, cwd=None):
 class Kit:
     """What all guests share, below build/guest: kernel and initramfs. Made by an ordinary user, from Debian packages."""
 
+    package, modules, init = KERNEL, MODULES, INITRAMFS_INIT
+
     def __init__(self, folder):
         self.folder, self.kernel, self.initramfs = folder, folder / "vmlinuz", folder / "initrd.img"
 
     @classmethod
     def ready(cls):
-        depends = run("apt-cache", "depends", KERNEL)
+        depends = run("apt-cache", "depends", cls.package)
         package = re.search(r"Depends: (linux-image-[0-9]\S+)", depends)[1]
-        kit = cls(BUILD.parent / "guest" / package)
+        content = hashlib.sha256(f"{cls.modules}{cls.init}".encode()).hexdigest()[:8]
+        kit = cls(BUILD.parent / "guest" / f"{package}-{content}")
         kit.folder.parent.mkdir(parents=True, exist_ok=True)
         with open(kit.folder.parent / "lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # files of tests run side by side
@@ -123,13 +127,13 @@ class Kit:
         for name in ("/sbin/findfs", "/sbin/blkid"):
             copy_program(name, tree)
         run("depmod", "-b", self.folder / "deb", version)
-        needed = run("modprobe", "-d", self.folder / "deb", "-S", version, "-a", "--show-depends", *MODULES)
+        needed = run("modprobe", "-d", self.folder / "deb", "-S", version, "-a", "--show-depends", *self.modules)
         paths = [line.split()[1] for line in needed.splitlines() if line.startswith("insmod ")]
         paths = list(dict.fromkeys(paths))
         for path in paths:
             shutil.copy(path, tree / "modules")
         (tree / "modules/order").write_text("".join(f"{Path(path).name}\n" for path in paths))
-        write_program(tree / "init", INITRAMFS_INIT)
+        write_program(tree / "init", self.init)
         run("sh", "-c", f"cd '{tree}' && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1 >'{self.initramfs}'")
         shutil.rmtree(tree)
 
@@ -239,11 +243,11 @@ class Disk:
 class Machine:
     """One QEMU. `firmware`: its arguments; the console's text grows in .text."""
 
-    def __init__(self, disk, firmware, more=(), memory=512):
+    def __init__(self, disk, firmware, more=(), memory=512, cache="writethrough", log=None):
         self.command = ["qemu-system-x86_64", "-accel", "tcg", "-m", str(memory), "-nodefaults", "-nographic",
                         "-serial", "stdio", "-net", "none",
-                        "-drive", f"if=virtio,file={disk.path},format=raw,cache=writethrough", *firmware, *more]
-        self.process, self.reader, self.bytes = None, None, b""
+                        "-drive", f"if=virtio,file={disk.path},format=raw,cache={cache}", *firmware, *more]
+        self.process, self.reader, self.bytes, self.log = None, None, b"", log
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -258,6 +262,9 @@ class Machine:
     def read(self):
         for piece in iter(lambda: os.read(self.process.stdout.fileno(), 65536), b""):
             self.bytes += piece
+            if self.log:
+                with open(self.log, "ab") as out:
+                    out.write(piece)
 
     @property
     def text(self):

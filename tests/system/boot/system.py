@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole gateway in QEMU: a small Debian with systemd in two slots, our packages installed as a user would, a fleet outside.
+
+    image = SystemImage.ready()                              # made once per set of packages, below build/
+    with SystemFleet(folder / "fleet", keys) as fleet, Gateway(folder / "gw", fleet, image, "grub") as gateway:
+        gateway.wait_connected()
+        job = fleet.deploy(gateway.release(2), gateway)
+        gateway.wait_job(job, "committed")
+    assert gateway.boots() == ["a", "b"]
+
+The disk: what the boot loader needs, slot-a, slot-b and data, which is mounted on /var/lib/fairlead and holds the
+configuration, too, so that one image serves all gateways. The root file system is read-only. Everything is made without
+root, loop devices and mounts, but the tree of an ordinary user takes a user namespace.
+"""
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from harness import BUILD, CLASS, FINAL, PRODUCT, ROOT, Fleet, eventually, image_info, run
+from loader import INITRAMFS_INIT, Disk, Kit, Machine, Part, boots
+
+CAMPAIGN = "FAIRLEAD_CAMPAIGN" in os.environ  # script/campaign boot: everything on every boot loader
+SLOT_MIB = 192
+BASE = ("systemd-sysv", "udev", "dbus")
+GATEWAY = ("fairlead-helper", "fairlead-agent", "fairlead-plugin-rootfs")
+EXCLUDED = ("doc", "man", "info", "locale", "zoneinfo")
+HOST = "fleet.test"
+WATCHDOG_S = 60  # from the initramfs of a trial to the helper's start; an init that hangs costs that much
+
+CONFIG = f"""[device]
+device_id = @id@
+product = {PRODUCT}
+class_id = {CLASS}
+hw_rev = 1
+[trust]
+root = /etc/fairlead/root.json
+[fleet]
+url = wss://{HOST}:@device_port@/device
+enrol = https://{HOST}:@api_port@/enrol
+ca = /etc/fairlead/fleet-ca.pem
+[identity]
+key = file:/var/lib/fairlead/identity/device.key
+public = /var/lib/fairlead/identity/device.pub
+certificate = /var/lib/fairlead/identity/device.pem
+[store]
+dir = /var/lib/fairlead/store
+[control]
+socket = /run/fairlead/agent/control.sock
+[helper]
+socket = /run/fairlead/helper.sock
+user = fairlead
+[anchor]
+dir = /var/lib/fairlead/anchor
+[runner]
+program = /usr/libexec/fairlead/fairlead-runner
+plugins = @plugins@
+user = fairlead-runner
+require_sandbox = true
+[boot]
+program = /usr/sbin/fairlead-boot
+@boot@
+[component.rootfs]
+handler = rootfs
+slot.a = partlabel:slot-a
+slot.b = partlabel:slot-b
+[check]
+dir = /usr/lib/checks
+[trial]
+silence_s = 60
+[watchdog]
+device = /dev/watchdog
+timeout_s = {WATCHDOG_S}
+"""
+
+# What the tree holds beside Debian and our packages: {path: text}; a mode in front of programs.
+FILES = {
+    "etc/fstab": """PARTLABEL=data /var/lib/fairlead ext4 rw,nosuid,nodev 0 0
+PARTLABEL=boot /boot/loader ext4 rw,nosuid,nodev,noexec 0 0
+tmpfs /tmp tmpfs mode=1777 0 0
+tmpfs /var/tmp tmpfs mode=1777 0 0
+tmpfs /var/log tmpfs mode=755 0 0
+tmpfs /var/lib/systemd tmpfs mode=755 0 0
+""",
+    "etc/hostname": "gateway\n",
+    "etc/hosts": f"127.0.0.1 localhost\n10.0.2.2 {HOST}\n",
+    "etc/machine-id": "",
+    "etc/systemd/network/10-net.network": """[Match]
+Driver=virtio_net
+[Network]
+Address=10.0.2.15/24
+Gateway=10.0.2.2
+LinkLocalAddressing=no
+""",
+    "etc/systemd/journald.conf.d/console.conf": """[Journal]
+Storage=volatile
+ForwardToConsole=yes
+TTYPath=/dev/ttyS0
+MaxLevelConsole=info
+""",
+    "etc/udev/rules.d/90-fairlead-slots.rules":
+        'SUBSYSTEM=="block", ENV{PARTNAME}=="slot-a|slot-b", OWNER="root", GROUP="root", MODE="0600"\n',
+    # Step 6 of docs/integration.md, with the console as the factory.
+    "etc/systemd/system/factory.service": """[Unit]
+ConditionPathExists=!/var/lib/fairlead/identity/device.pem
+Before=fairlead-agent.service fairlead-helper.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo "GUEST identity $(runuser -u fairlead -- fairlead-agent --identity)" >/dev/ttyS0'
+[Install]
+WantedBy=multi-user.target
+""",
+    "usr/lib/checks/50-test": "#!/bin/sh\nexit 0\n",
+}
+UNITS = ("systemd-networkd.service", "factory.service")
+MASKED = ("systemd-timesyncd.service", "getty@.service", "serial-getty@.service", "console-getty.service")
+
+# As root, or as one of a user namespace, in a mount namespace of its own: BASE.tar EXTRA IMAGE, then packages.
+MAKE_IMAGE = f"""set -e
+base=$1 extra=$2 image=$3
+shift 3
+tree=$(mktemp -d)
+trap 'rm -rf --one-file-system "$tree"' EXIT
+tar -xpf "$base" -C "$tree" --numeric-owner --exclude='./dev/*'
+mount --rbind /dev "$tree/dev"
+cp "$@" "$tree/root"
+DEBIAN_FRONTEND=noninteractive chroot "$tree" sh -c 'dpkg -i /root/*.deb'
+umount -l "$tree/dev"
+rm "$tree"/root/*.deb
+tar -c -C "$extra" --owner=0 --group=0 . | tar -xp -C "$tree"
+rm -rf "$tree"/etc/fairlead "$tree"/var/lib/apt "$tree"/var/cache/* "$tree"/var/lib/fairlead/*
+rm -rf "$tree"/usr/share/perl "$tree"/usr/lib/udev/hwdb.*
+mkdir -p "$tree/var/lib/fairlead"
+ln -s /var/lib/fairlead/etc "$tree/etc/fairlead"
+systemctl --root "$tree" -q enable {' '.join(UNITS)}
+systemctl --root "$tree" -q mask {' '.join(MASKED)}
+systemctl --root "$tree" -q set-default multi-user.target
+mke2fs -q -F -t ext4 -m 0 -b 4096 -O ^64bit,^metadata_csum,^has_journal -E root_owner=0:0 -d "$tree" "$image" {SLOT_MIB}M
+"""
+
+
+class SystemKit(Kit):
+    """The generic kernel has the watchdog. What hangs before the helper runs is ended by it, so the initramfs arms it."""
+
+    package = "linux-image-amd64"
+    modules = ("virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4", "vfat", "nls_cp437", "nls_ascii",
+               "efivarfs", "i6300esb")
+    init = INITRAMFS_INIT.replace("insmod /modules/$module", f"""case $module in
+  i6300esb*) insmod /modules/$module heartbeat={WATCHDOG_S} ;;
+  *) insmod /modules/$module ;;
+esac""").replace("exec switch_root /root", """for word in $(cat /proc/cmdline); do
+  case $word in
+    fairlead.slot=*) echo "GUEST slot=${word#*=} content=$(sed 's/.*"version":"\\([^"]*\\).*/\\1/' /root/usr/lib/fairlead/image-info)" ;;
+    fairlead.trial=1) mdev -s; echo >/dev/watchdog ;;
+  esac
+done
+umount /proc /sys
+mount -t devtmpfs dev /root/dev
+exec switch_root /root""")
+
+
+def as_root():
+    """The start of a command that may own files as any account."""
+    return () if os.geteuid() == 0 else ("unshare", "--map-auto", "--map-root-user")
+
+
+def packages():
+    """The folder of our packages. FAIRLEAD_PACKAGES: one that is there already."""
+    folder = Path(os.environ.get("FAIRLEAD_PACKAGES", BUILD.parent / "packages"))
+    if "FAIRLEAD_PACKAGES" not in os.environ:
+        run(ROOT / "script/package", "--out", folder, timeout=900)
+    return [next(folder.glob(f"{name}_*.deb")) for name in GATEWAY]
+
+
+def dependencies(debs):
+    """What the packages ask for, of others; of alternatives the first that there is."""
+    names = set()
+    for deb in debs:
+        for group in run("dpkg-deb", "-f", deb, "Depends").split(","):
+            choice = re.findall(r"(?:^|\|)\s*([a-z0-9.+-]+)", group)
+            if not choice[0].startswith("fairlead-"):
+                names.add(next(name for name in choice if run("apt-cache", "show", name, check=False).returncode == 0))
+    return sorted(names)
+
+
+class SystemImage:
+    """The image of one slot, version 1.0.0, and its changed copies."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @classmethod
+    def ready(cls):
+        debs, kit = packages(), SystemKit.ready()
+        key = "".join(hashlib.sha256(deb.read_bytes()).hexdigest() for deb in debs) + f"{kit.folder}{FILES}{MAKE_IMAGE}"
+        path = BUILD.parent / f"guest/system-{hashlib.sha256(key.encode()).hexdigest()[:12]}.ext4"
+        if not path.exists():
+            base = cls.base(debs)
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                made = Path(scratch) / "image"
+                cls.make(made, base, debs, kit)
+                made.rename(path)
+        return cls(path)
+
+    @staticmethod
+    def base(debs):
+        """The tree of a minimal Debian with what our packages depend on."""
+        names = ",".join(sorted({*BASE, *dependencies(debs)}))
+        tree = BUILD.parent / f"guest/base-{hashlib.sha256(names.encode()).hexdigest()[:12]}.tar"
+        if not tree.exists():
+            new = tree.with_suffix(f".{os.getpid()}")
+            run("mmdebstrap", "--quiet", "--variant=essential", "--format=tar", f"--include={names}",
+                *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in EXCLUDED), "bookworm", new, timeout=900)
+            new.rename(tree)
+        return tree
+
+    @staticmethod
+    def make(path, base, debs, kit):
+        extra = path.parent / "extra"
+        for name, text in FILES.items():
+            (extra / name).parent.mkdir(parents=True, exist_ok=True)
+            (extra / name).write_text(text)
+            (extra / name).chmod(0o755 if text.startswith("#!") else 0o644)
+        (extra / "boot/loader").mkdir(parents=True)
+        shutil.copy(kit.kernel, extra / "boot/vmlinuz")
+        shutil.copy(kit.initramfs, extra / "boot/initrd.img")
+        (extra / "usr/lib/fairlead").mkdir(parents=True)
+        (extra / "usr/lib/fairlead/image-info").write_text(image_info("1.0.0", 1))
+        run("unshare", "--mount", *as_root()[1:], "bash", "-c", MAKE_IMAGE, "make", base, extra, path, *debs, timeout=900)
+
+    def changed(self, path, version, release_seq, files):
+        """A copy of another version in which files differ: {path: text, or None for "not there"}."""
+        run("cp", "--sparse=always", "--reflink=auto", self.path, path)
+        with tempfile.TemporaryDirectory(dir=Path(path).parent) as scratch:
+            requests = []
+            for n, (name, text) in enumerate({"usr/lib/fairlead/image-info": image_info(version, release_seq), **files}.items()):
+                requests.append(f"rm /{name}")
+                if text is not None:
+                    (Path(scratch) / str(n)).write_text(text)
+                    requests += [f"write {scratch}/{n} /{name}", f"sif /{name} mode 0{0o100755 if text.startswith('#!') else 0o100644:o}",
+                                 f"sif /{name} uid 0", f"sif /{name} gid 0"]
+            (Path(scratch) / "requests").write_text("\n".join(requests) + "\n")
+            run("debugfs", "-w", "-f", f"{scratch}/requests", path)
+        return Path(path)
+
+    def plugins(self):
+        return "/usr/lib/" + run("dpkg-architecture", "-qDEB_HOST_MULTIARCH").strip() + "/fairlead/plugins"
+
+
+class SystemFleet(Fleet):
+    """A fleet that gateways in QEMU call by another name than the operator beside it."""
+
+    def __init__(self, folder, keys):
+        super().__init__(folder, keys, host=f"{HOST},localhost")
+        conf = self.folder / "fleet.conf"
+        conf.write_text(conf.read_text().replace(f"host = {HOST},localhost", f"host = {HOST}").replace("# address", "address"))
+        self.url = f"https://localhost:{self.api_port}"
+
+
+# Boot loaders: what a disk needs before its slots, and how it is filled
+
+
+class Grub:
+    """GRUB on BIOS and GPT. `boot` is mounted on /boot/loader."""
+
+    parts = [Part("bios", 1, "21686148-6449-6E6F-744E-656564454649"), Part("boot", 16)]
+    modules = ("biosdisk part_gpt ext2 normal linux loadenv test echo configfile regexp probe hashsum gcry_sha256 eval sleep "
+               "reboot boot serial terminal").split()
+    boot = "backend = grub\ndir = /boot/loader/fairlead\nloader = /boot/loader/grub.cfg"
+
+    @classmethod
+    def install(cls, disk, folder):
+        source, at = Path("/usr/lib/grub/i386-pc"), disk.offset("bios") // 512
+        run("grub-mkimage", "-O", "i386-pc", "-d", source, "-p", "(hd0,gpt2)/", "-o", folder / "core.img", *cls.modules)
+        boot, core = bytearray((source / "boot.img").read_bytes()[:440]), bytearray((folder / "core.img").read_bytes())
+        boot[0x5c:0x64] = at.to_bytes(8, "little")  # as grub-bios-setup does: where the first sector of the core is,
+        core[0x1f4:0x1fc] = (at + 1).to_bytes(8, "little")  # and in it, where the others are
+        with open(disk.path, "r+b") as file:
+            file.write(boot)
+        disk.write("bios", 0, bytes(core))
+        cls.fill(disk, folder / "boot")
+
+    @staticmethod
+    def fill(disk, tree):
+        files = tree / "fairlead"
+        files.mkdir(parents=True)
+        shutil.copy(ROOT / "agent/boot/loader/grub/grub.cfg", tree)
+        uuid = {letter: run("sfdisk", "--part-uuid", disk.path, 3 + n).strip().lower() for n, letter in enumerate("ab")}
+        (files / "slots.cfg").write_text(
+            f'set fl_slots="a b"\nset fl_part_a={uuid["a"]}\nset fl_part_b={uuid["b"]}\n'
+            'set fl_kernel=/boot/vmlinuz\nset fl_initrd=/boot/initrd.img\n'
+            'set fl_args="console=ttyS0 quiet ro panic=1"\nserial\nterminal_output serial\n')
+        init_boot(tree.parent, f"backend = grub\ndir = {files}\nloader = {tree}/grub.cfg")
+        at, size = disk.offsets["boot"]
+        run(*as_root(), "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-J", "size=4", "-E", f"offset={at},root_owner=0:0",
+            "-d", tree, disk.path, f"{size // 1024}k")
+
+    @staticmethod
+    def firmware(_folder):
+        return []
+
+    @staticmethod
+    def state(disk):
+        """All that a boot without an update must not change."""
+        return {name: disk.debugfs("boot", f"cat /fairlead/{name}") for name in ("count", "first.sum", "second.sum", "first", "second")}
+
+
+
+
+LOADERS = {"grub": Grub}
+BACK_ENDS = list(LOADERS) if CAMPAIGN else ["grub"]
+
+
+def init_boot(folder, boot):
+    """The first decision, made outside."""
+    (folder / "slot-a").write_text("")
+    (folder / "slot-b").write_text("")
+    (folder / "host.conf").write_text(f"[boot]\n{boot}\n[host]\nrunning_slot = {folder}/running\n[component.rootfs]\n"
+                                      f"handler = rootfs\nslot.a = {folder}/slot-a\nslot.b = {folder}/slot-b\n")
+    (folder / "running").write_text("a\n")
+    run(BUILD / "bin/fairlead-boot", "--config", folder / "host.conf", "init", "a")
+
+
+class Gateway:
+    """A disk, and the machine that boots from it, whose power the tests have. Slot b: `empty`, or as the factory filled it."""
+
+    def __init__(self, folder, fleet, image, back_end, empty=False):
+        self.folder, self.fleet, self.image, self.back_end = Path(folder), fleet, image, LOADERS[back_end]
+        self.id, self.machine, self.past = fleet.new_name(), None, ""
+        self.folder.mkdir(parents=True)
+        self.disk = Disk(self.folder / "disk.img", [*self.back_end.parts, Part("slot-a", SLOT_MIB), Part("slot-b", SLOT_MIB),
+                                                    Part("data", 64)])
+        for label in ("slot-a",) if empty else ("slot-a", "slot-b"):
+            run("dd", f"if={image.path}", f"of={self.disk.path}", "bs=1M", f"seek={self.disk.offset(label) >> 20}", "conv=notrunc,sparse")
+        self.back_end.install(self.disk, self.folder)
+        self.make_data()
+
+    def make_data(self):
+        etc = self.folder / "data/etc"
+        etc.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.fleet.keys.root, etc / "root.json")
+        shutil.copy(self.fleet.ca, etc / "fleet-ca.pem")
+        text = CONFIG
+        for name, value in (("id", self.id), ("device_port", self.fleet.device_port), ("api_port", self.fleet.api_port),
+                            ("plugins", self.image.plugins()), ("boot", self.back_end.boot)):
+            text = text.replace(f"@{name}@", str(value))
+        (etc / "gateway.conf").write_text(text)
+        for path in etc.iterdir():
+            path.chmod(0o644)
+        at, size = self.disk.offsets["data"]
+        run(*as_root(), "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-E", f"offset={at},root_owner=0:0", "-d",
+            etc.parent, self.disk.path, f"{size // 1024}k")
+
+    def on(self):
+        self.machine = Machine(self.disk, self.back_end.firmware(self.folder), [
+            "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net", "-device", "i6300esb", "-action", "watchdog=reset"],
+            memory=384, cache="unsafe", log=self.folder / "console.log")  # what the guest wrote outlives QEMU
+        self.machine.__enter__()
+        return self
+
+    def cut(self):
+        """The power goes off."""
+        if self.machine:
+            self.machine.cut()
+            self.past += self.machine.text
+            self.machine = None
+
+    def __enter__(self):
+        return self.on()
+
+    def __exit__(self, *_):
+        self.cut()
+
+    @property
+    def text(self):
+        return self.past + (self.machine.text if self.machine else "")
+
+    def boots(self):
+        return boots(self.text)
+
+    def enrol(self):
+        found = eventually(lambda: re.search(r"GUEST identity (\S+)\n", self.text), self.tail, 240, 0.2)
+        self.fleet.cli("device", "enroll", self.id, "--identity", found[1])
+        return self
+
+    def tail(self):
+        return f"{self.boots()}\n{self.text[-6000:]}"
+
+    def wait_connected(self, timeout=240):
+        eventually(lambda: self.fleet.device(self)["online"], self.tail, timeout, 0.5)
+        return self
+
+    def wait_boots(self, count, timeout=240):
+        eventually(lambda: len(self.boots()) >= count, self.tail, timeout, 0.1)
+
+    def wait_job(self, job, *states, timeout=400):
+        try:
+            return self.fleet.wait_job(job, *states, timeout=timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.tail()}") from None
+
+    def state(self):
+        """What the boot loader decides by."""
+        return self.back_end.state(self.disk)
+
+    def cut_at(self, job, delays):
+        """Cuts the power once in each of these states, so many seconds after the agent told it; {state: boots before}."""
+        cuts, left, deadline = {}, dict(delays), time.monotonic() + 400
+        seen = len(self.text)
+        while left and time.monotonic() < deadline and self.fleet.job(job)["state"] not in FINAL:
+            for state in re.findall(rf"job {job}: ([a-z_]+)", self.text[seen:]):
+                if state in left:
+                    time.sleep(left.pop(state))
+                    self.cut()
+                    cuts[state], seen = len(self.boots()), len(self.text)
+                    self.on()
+                    break
+            time.sleep(0.05)
+        return cuts
