@@ -79,7 +79,7 @@ static const struct fl_schema helper_schema =
 	FL_SCHEMA("helper", struct helper, helper_fields, "the helper");
 
 struct status {
-	const char *device_id, *product, *version, *running_slot, *boot_id, *boot_failure;
+	const char *device_id, *product, *version, *degraded, *running_slot, *boot_id, *boot_failure;
 	const struct fleet *fleet;
 	const struct helper *helper;
 	FL_LIST(struct component) components;
@@ -90,6 +90,7 @@ static const struct fl_field status_fields[] = {
 	FL_REQ(struct status, device_id, STR, WORD, NULL, "device"),
 	FL_OPT(struct status, product, STR, WORD, NULL, "product"),
 	FL_OPT(struct status, version, STR, WORD, NULL, "of the agent"),
+	FL_OPT(struct status, degraded, STR, TEXT, NULL, "why nothing can be done"),
 	FL_OPT(struct status, running_slot, STR, WORD, NULL, "slot that runs"),
 	FL_OPT(struct status, boot_id, STR, WORD, NULL, "this boot"),
 	FL_OPT(struct status, boot_failure, STR, TEXT, NULL, "the last failed boot"),
@@ -232,6 +233,8 @@ static void show_status(const struct fl_ctl_call *call, const void *result)
 	fl_ctl_line(call->out, "device", s->device_id);
 	fl_ctl_line(call->out, "product", s->product);
 	fl_ctl_line(call->out, "agent", s->version);
+	if (s->degraded != NULL)
+		fl_ctl_line(call->out, "", s->degraded);
 	if (s->fleet != NULL)
 		show_fleet(call->out, s->fleet);
 	if (s->helper != NULL)

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Puts the parts together, and passes on what link, helper and jobs have to tell each other. */
+/* Passes on what link, helper and jobs have to tell each other. */
 #include "agent.h"
 
-#include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
 
-#include <signal.h>
 #include <string.h>
 
 #define MESSAGE_MEMORY_MAX ((size_t)4 * 1024 * 1024)
@@ -17,12 +15,6 @@ uint64_t fl_agent_now_s(const struct fl_agent *agent)
 	const int64_t wall = fl_clock_wall_s(agent->clock);
 	const uint64_t t_min = agent->trust.state.t_min;
 	return wall < 0 || (uint64_t)wall < t_min ? t_min : (uint64_t)wall;
-}
-
-static void log_to_ring(void *ctx, enum fl_log_level level, const char *line)
-{
-	const struct fl_agent *agent = ctx;
-	fl_log_ring_append(agent->ring, (int64_t)fl_agent_now_s(agent), (unsigned)level, line);
 }
 
 void fl_agent_on_facts(struct fl_agent *agent)
@@ -371,112 +363,9 @@ static void on_phase(void *ctx, const struct fl_ipc_phase *event)
 	fl_jobs_on_phase(&agent->jobs, event);
 }
 
-/* ---- start and end -------------------------------------------------------------------------------------- */
-
-static void on_signal(uv_signal_t *signal, int number)
+void fl_agent_connect(struct fl_agent *agent)
 {
-	struct fl_agent *agent = signal->data;
-	(void)number;
-	uv_stop(&agent->loop);
-}
-
-static enum fl_rc open_store(struct fl_agent *agent, struct fl_err *err)
-{
-	bool rebuilt = false;
-	enum fl_rc rc = fl_dir_make(agent->config.spool_dir, 0700, err);
-	if (rc == FL_OK)
-		rc = fl_log_ring_open(agent->config.store_dir, &agent->ring, err);
-	if (rc != FL_OK)
-		return rc;
-	fl_log_set_sink(log_to_ring, agent);
-	rc = fl_store_open(agent->config.store_dir, &agent->store, &rebuilt, err);
-	if (rc == FL_OK && rebuilt)
-		fl_log(FL_LOG_WARNING, "the database was damaged and set aside; the fleet and the helper tell again");
-	if (rc == FL_OK)
-		fl_db_init(&agent->db, &agent->loop, agent->store);
-	return rc;
-}
-
-static enum fl_rc open_parts(struct fl_agent *agent, struct fl_err *err)
-{
-	enum fl_rc rc = fl_identity_open(&agent->config, &agent->identity, err);
-	if (rc == FL_OK)
-		rc = fl_trust_open(&agent->trust, &agent->config,
-				   &fl_key_public(agent->identity.key)->keyid, err);
-	if (rc == FL_OK)
-		rc = open_store(agent, err);
-	if (rc == FL_OK)
-		rc = fl_http_init(&agent->http, &agent->loop, err);
-	if (rc == FL_OK)
-		rc = fl_link_init(&agent->link, agent, err);
-	if (rc == FL_OK)
-		rc = fl_outbox_open(&agent->outbox, agent, err);
-	if (rc == FL_OK)
-		rc = fl_baseline_load(agent, err);
-	if (rc == FL_OK)
-		rc = fl_jobs_load(&agent->jobs, agent, err);
-	if (rc == FL_OK)
-		rc = fl_control_open(&agent->control, agent, err);
-	return rc;
-}
-
-static void watch_signals(struct fl_agent *agent)
-{
-	FL_BUG_ON(uv_signal_init(&agent->loop, &agent->sigterm) != 0);
-	FL_BUG_ON(uv_signal_init(&agent->loop, &agent->sigint) != 0);
-	agent->sigterm.data = agent->sigint.data = agent;
-	FL_BUG_ON(uv_signal_start(&agent->sigterm, on_signal, SIGTERM) != 0);
-	FL_BUG_ON(uv_signal_start(&agent->sigint, on_signal, SIGINT) != 0);
-}
-
-enum fl_rc fl_agent_start(struct fl_agent *agent, const char *config_path, struct fl_err *err)
-{
-	FL_BUG_ON(uv_loop_init(&agent->loop) != 0); /* out of memory at start: started again */
-	agent->clock = &fl_clock_system;
-	agent->heartbeat_arena = FL_ARENA(MESSAGE_MEMORY_MAX);
-	enum fl_rc rc = fl_config_load(config_path, &agent->config, err);
-	if (rc == FL_OK)
-		rc = open_parts(agent, err);
-	if (rc != FL_OK)
-		return rc;
-	agent->http.ca_path = agent->config.ca_path;
-	agent->http.cert_path = agent->config.certificate_path;
-	agent->http.key_path = agent->config.key_uri + strlen("file:");
-	watch_signals(agent);
 	const struct fl_helper_events events = {on_helper_up, on_helper_down, on_staged, on_phase, agent};
 	fl_helper_init(&agent->helper, &agent->loop, agent->config.helper_socket, &events);
-	agent->running = true;
 	fl_enrol_start(&agent->enrol, agent, go_online);
-	return FL_OK;
-}
-
-/* Nothing new begins; what the pool has in hand ends; then memory goes. */
-static void stop(struct fl_agent *agent)
-{
-	fl_jobs_on_helper_down(&agent->jobs);
-	fl_helper_done(&agent->helper);
-	uv_close((uv_handle_t *)&agent->sigterm, NULL);
-	uv_close((uv_handle_t *)&agent->sigint, NULL);
-	fl_enrol_done(&agent->enrol);
-}
-
-void fl_agent_done(struct fl_agent *agent)
-{
-	if (agent->running)
-		stop(agent);
-	fl_control_done(&agent->control);
-	fl_http_done(&agent->http);
-	fl_link_done(&agent->link);
-	while (agent->db.first != NULL)
-		uv_run(&agent->loop, UV_RUN_ONCE);
-	fl_jobs_done(&agent->jobs);
-	uv_run(&agent->loop, UV_RUN_DEFAULT); /* handles close */
-	fl_outbox_done(&agent->outbox);
-	fl_log_set_sink(NULL, NULL);
-	fl_store_close(agent->store);
-	fl_log_ring_close(agent->ring);
-	fl_arena_free(&agent->heartbeat_arena);
-	fl_trust_done(&agent->trust);
-	fl_identity_done(&agent->identity);
-	fl_config_done(&agent->config);
 }

@@ -48,6 +48,9 @@ struct fl_agent {
 	struct fl_control control;
 	struct fl_baseline baseline;
 	uv_signal_t sigterm, sigint;
+	uv_timer_t retry;	/* of the data partition */
+	struct fl_err degraded; /* rc FL_OK: not; else why store or identity cannot be opened, and nothing runs */
+	bool failed;		/* while running: the process is to end with an error */
 	bool time_known;	/* the fleet told the time in this process's life */
 	uint64_t fleet_utc;	/* … at fleet_boot_ms */
 	uint64_t fleet_boot_ms;
@@ -60,10 +63,16 @@ struct fl_agent {
 	struct fl_envelope heartbeat; /* on its way through the helper */
 };
 
-/* Opens everything and starts; what was opened is closed by fl_agent_done whatever this returns. */
+/*
+ * Opens everything and starts, or starts degraded while the data partition is not there; what was opened is closed by
+ * fl_agent_done whatever this returns.
+ */
 enum fl_rc fl_agent_start(struct fl_agent *agent, const char *config_path, struct fl_err *err)
 	FL_CHECKED;
 void fl_agent_done(struct fl_agent *agent);
+
+/* The parts are open: looks for the helper and the fleet. */
+void fl_agent_connect(struct fl_agent *agent);
 
 /* Seconds since 1970 UTC: the fleet's signed time carried on by the boot clock, else the system's. */
 uint64_t fl_agent_now_s(const struct fl_agent *agent);

@@ -52,6 +52,9 @@ static enum fl_rc load_paths(struct fl_config *c, struct fl_err *err)
 		if (rc != FL_OK)
 			return rc;
 	}
+	const char *mount = fl_conf_get(c->conf, "store", "mount", NULL);
+	if (mount != NULL && resolve(c, mount, &c->store_mount, err) != FL_OK)
+		return err->rc;
 	const char *check = fl_conf_get(c->conf, "check", "dir", NULL);
 	c->check_gateway = fl_conf_get(c->conf, "check", "gateway", NULL);
 	c->systemctl = fl_conf_get(c->conf, "check", "systemctl", "systemctl");

@@ -24,6 +24,7 @@ struct fl_config {
 	const char *fleet_url, *fleet_host, *fleet_path, *enrol_url, *ca_path;
 	uint16_t fleet_port;
 	const char *store_dir, *spool_dir, *roots_dir;
+	const char *store_mount; /* NULL: not looked at */
 	const char *control_socket, *helper_socket;
 	const char *check_dir;	   /* may be NULL */
 	const char *check_gateway; /* NULL: the next hops of the default routes */

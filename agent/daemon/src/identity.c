@@ -5,9 +5,21 @@
 #include <fairlead/base/log.h>
 #include <fairlead/trust/pki.h>
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static enum fl_rc make_folder(const char *path, struct fl_err *err)
+{
+	char folder[4096];
+	const char *slash = strrchr(path, '/');
+	if (slash == NULL || slash == path)
+		return FL_OK;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	return fl_dir_make(folder, 0755, err);
+}
 
 static enum fl_rc load_or_make(const struct fl_config *config, struct fl_key **ret,
 			       struct fl_err *err)
@@ -15,8 +27,12 @@ static enum fl_rc load_or_make(const struct fl_config *config, struct fl_key **r
 	const char *path = config->key_uri + strlen("file:");
 	if (access(path, F_OK) == 0)
 		return fl_key_load(config->key_uri, ret, err);
+	if (errno != ENOENT) /* it may be there: no second one */
+		return fl_fail(err, fl_rc_from_errno(errno), errno, "identity '%s'", path);
 	struct fl_key *key = NULL;
-	enum fl_rc rc = fl_key_generate(FL_ALG_P256, &key, err);
+	enum fl_rc rc = make_folder(path, err);
+	if (rc == FL_OK)
+		rc = fl_key_generate(FL_ALG_P256, &key, err);
 	if (rc == FL_OK)
 		rc = fl_key_save(key, path, err);
 	if (rc != FL_OK) {

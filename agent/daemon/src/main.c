@@ -73,7 +73,7 @@ static int run(const char *config_path)
 	else
 		fl_log_err(FL_LOG_ERROR, &err, "start");
 	fl_agent_done(&agent);
-	return rc == FL_OK ? EXIT_DONE : EXIT_FAILED;
+	return rc == FL_OK && !agent.failed ? EXIT_DONE : EXIT_FAILED;
 }
 
 int main(int argc, char **argv)

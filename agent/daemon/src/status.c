@@ -103,7 +103,7 @@ static const struct fl_field helper_fields[] = {
 static const struct fl_schema helper_schema = FL_SCHEMA("helper", struct helper_view, helper_fields, "");
 
 struct status_view {
-	const char *device_id, *product, *version, *running_slot, *boot_id, *boot_failure;
+	const char *device_id, *product, *version, *degraded, *running_slot, *boot_id, *boot_failure;
 	uint64_t pid;
 	const struct fleet_view *fleet;
 	const struct helper_view *helper;
@@ -116,6 +116,7 @@ static const struct fl_field status_fields[] = {
 	FL_REQ(struct status_view, device_id, STR, WORD_MAX, NULL, "name"),
 	FL_REQ(struct status_view, product, STR, WORD_MAX, NULL, "product"),
 	FL_REQ(struct status_view, version, STR, WORD_MAX, NULL, "of the agent"),
+	FL_OPT(struct status_view, degraded, STR, TEXT_MAX, NULL, "why nothing can be done"),
 	FL_REQ(struct status_view, pid, U64, FL_U53_MAX, NULL, "of the agent"),
 	FL_REQ(struct status_view, fleet, OBJECT, 0, &fleet_schema, "connection"),
 	FL_REQ(struct status_view, helper, OBJECT, 0, &helper_schema, "connection"),
@@ -280,6 +281,7 @@ static enum fl_rc answer_status(struct fl_agent *agent, struct fl_buf *out, stru
 	struct status_view v = {.device_id = agent->config.device_id,
 				.product = agent->config.product,
 				.version = FL_AGENT_VERSION,
+				.degraded = text_or_null(agent->degraded.msg),
 				.pid = (uint64_t)getpid(),
 				.fleet = &fleet,
 				.helper = &helper};
@@ -321,7 +323,7 @@ static enum fl_rc answer_log(struct fl_agent *agent, struct fl_buf *out, struct 
 	struct fl_arena arena = FL_ARENA(LOG_MEMORY_MAX);
 	struct fl_log_line *lines = NULL;
 	size_t n = 0;
-	enum fl_rc rc = fl_log_ring_lines(agent->ring, &arena, &lines, &n, err);
+	enum fl_rc rc = agent->ring == NULL ? FL_OK : fl_log_ring_lines(agent->ring, &arena, &lines, &n, err);
 	struct line_view *views = rc == FL_OK ? fl_arena_alloc(&arena, (n + 1) * sizeof(*views), err) : NULL;
 	if (rc == FL_OK && views == NULL)
 		rc = err->rc;
@@ -355,7 +357,11 @@ static const char *verdict_name(enum fl_verdict verdict)
 /* With no job under way the answer is about the link, without which none can come. */
 static void why_no_job(const struct fl_agent *agent, const struct fl_job_run *last, struct why_view *v)
 {
-	if (!agent->identity.enrolled) {
+	if (agent->degraded.rc != FL_OK) {
+		v->answer = agent->degraded.msg;
+		v->code = fl_rc_name(agent->degraded.rc);
+		v->next = "storage";
+	} else if (!agent->identity.enrolled) {
 		v->answer = "this device is not enrolled: pre-authorise its identity on the fleet";
 		v->code = "not_enrolled";
 		v->next = "enrolment";
