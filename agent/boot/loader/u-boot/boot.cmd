@@ -125,6 +125,7 @@ for s in ${fl_order}; do
         setenv fl_ramdisk ${ramdisk_addr_r}:${filesize}
       fi
       setenv bootargs ${fairlead_bootargs} root=PARTUUID=${fl_uuid} fairlead.slot=${fl_name}
+      test ${s} != trial || test ${fl_name} = prove || setenv bootargs ${bootargs} fairlead.trial=1
       test -z "${fl_hash}" || setenv bootargs ${bootargs} roothash=${fl_hash}
       echo "fairlead: slot ${fl_slot} as ${fl_name}"
       run fairlead_start
