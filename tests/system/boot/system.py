@@ -12,6 +12,7 @@ The disk: what the boot loader needs, slot-a, slot-b and data, which is mounted 
 configuration, too, so that one image serves all gateways. The root file system is read-only. Everything is made without
 root, loop devices and mounts, but the tree of an ordinary user takes a user namespace.
 """
+import fcntl
 import hashlib
 import os
 import re
@@ -197,12 +198,13 @@ class SystemImage:
         debs, kit = packages(), SystemKit.ready()
         key = "".join(hashlib.sha256(deb.read_bytes()).hexdigest() for deb in debs) + f"{kit.folder}{FILES}{MAKE_IMAGE}"
         path = BUILD.parent / f"guest/system-{hashlib.sha256(key.encode()).hexdigest()[:12]}.ext4"
-        if not path.exists():
-            base = cls.base(debs)
-            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-                made = Path(scratch) / "image"
-                cls.make(made, base, debs, kit)
-                made.rename(path)
+        with open(path.parent / "system.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # files of tests run side by side
+            if not path.exists():
+                with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                    made = Path(scratch) / "image"
+                    cls.make(made, cls.base(debs), debs, kit)
+                    made.rename(path)
         return cls(path)
 
     @staticmethod
@@ -310,7 +312,47 @@ class Grub:
 
 
 
-LOADERS = {"grub": Grub}
+class UBoot:
+    """Debian's U-Boot: the script keeps the decision and the count in a partition of their own."""
+
+    parts = [Part("uboot-env", 1), Part("boot", 4, attrs="LegacyBIOSBootable")]
+    boot = "backend = uboot\ndir = /etc/fairlead"
+    rom = Path("/usr/lib/u-boot/qemu-x86/u-boot.rom")
+    copies, size = (0x10000, 0x20000), 0x4000
+
+    @classmethod
+    def install(cls, disk, folder):
+        stock = cls.rom.read_bytes()
+        assert stock.count(b"\0bootdelay=2\0") == 1
+        (folder / "u-boot.rom").write_bytes(stock.replace(b"\0bootdelay=2\0", b"\0bootdelay=0\0"))
+        source, script = ROOT / "agent/boot/loader/u-boot", folder / "boot"
+        script.mkdir()
+        run("mkimage", "-T", "script", "-C", "none", "-n", "fairlead", "-d", source / "boot.cmd", script / "boot.scr")
+        settings = (source / "fairlead.env.example").read_text()
+        (script / "fairlead.env").write_text(settings.replace("panic=10", "panic=1 quiet"))
+        disk.ext4("boot", script)
+        at = disk.offset("uboot-env")
+        cls.write_places(folder, disk.path, at)
+        init_boot(folder, f"backend = uboot\ndir = {folder}")
+        (folder / "data/etc").mkdir(parents=True)
+        cls.write_places(folder / "data/etc", "/dev/disk/by-partlabel/uboot-env", 0)
+
+    @classmethod
+    def write_places(cls, folder, device, at):
+        (folder / "fw_env.config").write_text("".join(f"{device} {at + copy:#x} {cls.size:#x}\n" for copy in cls.copies))
+        (folder / "fw_count.config").write_text(f"{device} {at:#x} 0x200\n")
+        (folder / "u-boot-initial-env").write_text("")
+
+    @staticmethod
+    def firmware(folder):
+        return ["-bios", folder / "u-boot.rom"]
+
+    @staticmethod
+    def state(disk):
+        return disk.read("uboot-env")
+
+
+LOADERS = {"grub": Grub, "uboot": UBoot}
 BACK_ENDS = list(LOADERS) if CAMPAIGN else ["grub"]
 
 
@@ -356,7 +398,7 @@ class Gateway:
 
     def on(self):
         self.machine = Machine(self.disk, self.back_end.firmware(self.folder), [
-            "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net", "-device", "i6300esb", "-action", "watchdog=reset"],
+            "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=", "-device", "i6300esb", "-action", "watchdog=reset"],
             memory=384, cache="unsafe", log=self.folder / "console.log")  # what the guest wrote outlives QEMU
         self.machine.__enter__()
         return self
