@@ -3,11 +3,15 @@
 
 Each machine runs in a mount namespace of its own, in which the data partition is what the test mounts there.
 """
+import os
 import time
 from pathlib import Path
 
+import pytest
+
 from harness import BIN, eventually, run
 
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 READ_ONLY = 'mount -t tmpfs -o ro none "$0" && exec "$@"'  # what stands on a read-only root below the mount point: an empty folder
 NOT_MOUNTED = 'exec "$@"'
 
