@@ -513,3 +513,19 @@ def test_lost_anchor_accepts_no_job_before_the_fleet_has_spoken(fleet, gateway, 
     assert component(gateway)["release_seq"] == 2
     fleet.wait_job(fleet.deploy(published(4), gateway), "committed")
     assert gateway.slot_digest("a") == sha256(images[4])
+
+
+def test_fallback_that_rots_is_told(fleet, new_gateway, published):
+    gateway = new_gateway(conf="\n[component.rootfs]\nread_only = true\n\n[recheck]\nafter_s = 2\n")
+    gateway.wait_connected()
+    for number in (2, 4):
+        fleet.wait_job(fleet.deploy(published(number), gateway), "committed")
+    assert gateway.slot == "a"
+    with open(gateway.folder / "slots/b.img", "r+b") as slot:
+        slot.seek(3 << 20)
+        byte = slot.read(1)
+        slot.seek(3 << 20)
+        slot.write(bytes([byte[0] ^ 1]))
+    gateway.kill_program("helper")  # its next look comes 2 s after a start
+    assert "slot 'b' of 'rootfs'" in fleet.wait_event(gateway, "fallback_rotten")["text"]
+    assert gateway.slot == "a"

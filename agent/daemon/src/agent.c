@@ -363,9 +363,20 @@ static void on_phase(void *ctx, const struct fl_ipc_phase *event)
 	fl_jobs_on_phase(&agent->jobs, event);
 }
 
+static void on_rotten(void *ctx, const struct fl_ipc_rotten *event)
+{
+	struct fl_agent *agent = ctx;
+	struct fl_err why = {0};
+	(void)fl_fail(&why, FL_E_FALLBACK_ROTTEN, 0, "slot '%s' of '%s' no longer holds what was committed",
+		      event->slot, event->component);
+	fl_log_err(FL_LOG_ERROR, &why, "helper");
+	fl_outbox_refused(&agent->outbox, &why);
+}
+
 void fl_agent_connect(struct fl_agent *agent)
 {
-	const struct fl_helper_events events = {on_helper_up, on_helper_down, on_staged, on_phase, agent};
+	const struct fl_helper_events events = {on_helper_up, on_helper_down, on_staged,
+						on_phase,     on_rotten,      agent};
 	fl_helper_init(&agent->helper, &agent->loop, agent->config.helper_socket, &events);
 	fl_enrol_start(&agent->enrol, agent, go_online);
 }

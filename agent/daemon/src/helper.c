@@ -96,6 +96,7 @@ union body {
 	struct fl_ipc_observation observation;
 	struct fl_ipc_staged staged;
 	struct fl_ipc_phase phase;
+	struct fl_ipc_rotten rotten;
 	struct fl_ipc_log log;
 };
 
@@ -123,6 +124,8 @@ static void on_event(struct fl_helper *h, enum fl_frame_type type, const union b
 		h->events.staged(h->events.ctx, &body->staged);
 	else if (type == FL_FRAME_PHASE)
 		h->events.phase(h->events.ctx, &body->phase);
+	else if (type == FL_FRAME_ROTTEN)
+		h->events.rotten(h->events.ctx, &body->rotten);
 	else if (type == FL_FRAME_LOG)
 		fl_log(body->log.level <= 7 ? (enum fl_log_level)body->log.level : FL_LOG_INFO,
 		       "helper: %s", body->log.text == NULL ? "" : body->log.text);

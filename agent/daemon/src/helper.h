@@ -37,6 +37,7 @@ struct fl_helper_events {
 	void (*down)(void *ctx);
 	void (*staged)(void *ctx, const struct fl_ipc_staged *event);
 	void (*phase)(void *ctx, const struct fl_ipc_phase *event);
+	void (*rotten)(void *ctx, const struct fl_ipc_rotten *event);
 	void *ctx;
 };
 

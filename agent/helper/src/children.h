@@ -16,6 +16,7 @@ enum child_kind {
 	CHILD_STAGE,
 	CHILD_SEAL,
 	CHILD_OBSERVE,
+	CHILD_RECHECK,
 };
 
 enum child_state {
@@ -23,6 +24,13 @@ enum child_state {
 	CHILD_ENDING,	  /* SIGTERM is sent */
 	CHILD_KILLED,	  /* SIGKILL is sent, or it is reaped and its channel is still open */
 	CHILD_UNKILLABLE, /* told; looked at for ever */
+};
+
+/* What must stand in a slot, as a release signed it. */
+struct content {
+	uint64_t size;
+	struct fl_digest root;
+	bool zero_tail;
 };
 
 /* What it came to, told when nothing is left of it. */
@@ -43,6 +51,8 @@ struct child {
 	uint64_t deadline_ms; /* by BOOTTIME; of the next sign of life, or of the state */
 	uint64_t until_ms;    /* by BOOTTIME: no sign of life moves the deadline past it; 0: none */
 	struct fl_digest job;
+	struct content content; /* seal, recheck: what the slot is compared with */
+	char slot[2];		/* … and its letter */
 	bool asked;	   /* an agent waits for the answer to a seal, … */
 	uint32_t reply_id; /* … with this id */
 	struct outcome outcome;

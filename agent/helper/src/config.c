@@ -52,7 +52,8 @@ static enum fl_rc read_paths(struct config *c, struct fl_err *err)
 		{"watchdog", "device", &c->watchdog, NONE},
 	};
 	enum fl_rc rc = FL_OK;
-	(void)fl_conf_get(c->conf, "host", "running_slot", NULL); /* known: fl_boot_running() reads it */
+	(void)fl_conf_get(c->conf, "host", "running_slot",
+			  NULL); /* known: fl_boot_running() reads it */
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && rc == FL_OK; i++) {
 		const char *value =
 			fl_conf_get(c->conf, rows[i].section, rows[i].key, rows[i].fallback);
@@ -104,12 +105,18 @@ static enum fl_rc read_accounts(struct config *c, struct fl_err *err)
 	return fl_conf_bool(c->conf, "runner", "require_sandbox", false, &c->require_sandbox, err);
 }
 
-static enum fl_rc read_trial(struct config *c, struct fl_err *err)
+static enum fl_rc read_times(struct config *c, struct fl_err *err)
 {
 	enum fl_rc rc =
 		fl_conf_u64(c->conf, "trial", "silence_s", 30, 3600, 180, &c->silence_s, err);
-	return rc == FL_OK ? fl_conf_u64(c->conf, "watchdog", "timeout_s", 4, 3600, 60,
-					 &c->watchdog_timeout_s, err)
+	if (rc == FL_OK)
+		rc = fl_conf_u64(c->conf, "watchdog", "timeout_s", 4, 3600, 60,
+				 &c->watchdog_timeout_s, err);
+	if (rc == FL_OK)
+		rc = fl_conf_u64(c->conf, "recheck", "after_s", 1, 604800, 3600,
+				 &c->recheck_after_s, err);
+	return rc == FL_OK ? fl_conf_u64(c->conf, "recheck", "every_h", 1, 8760, 168,
+					 &c->recheck_every_h, err)
 			   : rc;
 }
 
@@ -154,6 +161,9 @@ static enum fl_rc read_component(struct config *c, const char *section, struct f
 		rc = fl_fail(err, FL_E_CONFIG, 0, "handler '%s' is no name", comp->handler);
 	if (rc == FL_OK)
 		rc = find_plugin(c, comp, err);
+	if (rc == FL_OK)
+		rc = fl_conf_bool(c->conf, section, "read_only", false, &comp->read_only, err);
+	c->rechecks = c->rechecks || comp->read_only;
 	for (char letter = 'a'; letter <= 'z' && rc == FL_OK; letter++) {
 		const char key[] = {'s', 'l', 'o', 't', '.', letter, '\0'};
 		const char *value = fl_conf_get(c->conf, section, key, NULL);
@@ -187,8 +197,8 @@ static enum fl_rc read_components(struct config *c, struct fl_err *err)
 
 enum fl_rc config_load(const char *path, struct config *config, struct fl_err *err)
 {
-	static const char *const sections[] = {"helper", "anchor",   "runner", "host",
-					       "trial",	 "watchdog", NULL};
+	static const char *const sections[] = {"helper", "anchor",   "runner",	"host",
+					       "trial",	 "watchdog", "recheck", NULL};
 	config->arena = FL_ARENA((size_t)1024 * 1024);
 	config->path = path;
 	enum fl_rc rc = fl_conf_load(path, &config->conf, err);
@@ -199,7 +209,7 @@ enum fl_rc config_load(const char *path, struct config *config, struct fl_err *e
 	if (rc == FL_OK)
 		rc = read_accounts(config, err);
 	if (rc == FL_OK)
-		rc = read_trial(config, err);
+		rc = read_times(config, err);
 	if (rc == FL_OK)
 		rc = read_components(config, err);
 	if (rc != FL_OK)

@@ -23,6 +23,7 @@ struct component {
 	struct fl_anchor_name key; /* in the anchor */
 	struct slot slots[SLOTS_MAX];
 	size_t n_slots;
+	bool read_only; /* its system is mounted so: what was sealed stays as it was */
 };
 
 struct config {
@@ -42,6 +43,8 @@ struct config {
 	uint64_t silence_s; /* that ends a trial */
 	const char *watchdog; /* NULL: none */
 	uint64_t watchdog_timeout_s;
+	uint64_t recheck_after_s, recheck_every_h;
+	bool rechecks; /* some component is read-only */
 	struct component components[FL_ANCHOR_COMPONENTS];
 	size_t n_components;
 };

@@ -50,6 +50,10 @@ static void tell(struct helper *h, struct child *child, const struct outcome *o)
 		return;
 	}
 	enum fl_rc rc = fl_rc_from_name(o->code);
+	if (child->kind == CHILD_RECHECK) {
+		recheck_finished(h, (size_t)(child - h->children), child, rc);
+		return;
+	}
 	if (rc != FL_OK)
 		(void)fl_fail(&err, rc, 0, "%s", o->text[0] == '\0' ? o->code : o->text);
 	seal_finished(h, (size_t)(child - h->children), child, rc, &err);
@@ -134,7 +138,7 @@ enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err)
 		return FL_OK;
 	if (child->state == CHILD_UNKILLABLE)
 		return fl_fail(err, FL_E_RUNNER_UNKILLABLE, 0, "process %d", (int)child->pid);
-	begin(h, child, &stopped, child->kind == CHILD_OBSERVE ? GRACE_MS : STOP_MS);
+	begin(h, child, &stopped, child->kind == CHILD_STAGE ? STOP_MS : GRACE_MS);
 	h->must_wait = true;
 	return fl_fail(err, FL_E_BUSY, 0, "process %d is ending", (int)child->pid);
 }

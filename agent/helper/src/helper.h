@@ -88,6 +88,9 @@ struct helper {
 	int watchdog;	     /* armed; -1: not */
 	bool watchdog_tried; /* to arm it, in this trial */
 	uint64_t feed_ms;    /* boot time of its next feed */
+	uint64_t recheck_ms; /* boot time of the next round; 0: not set yet */
+	size_t recheck_place; /* where the round goes on */
+	char rotten[FL_ANCHOR_COMPONENTS]; /* letter of a slot that no longer holds what was sealed; 0: none */
 	uint64_t expire_again_ms;  /* boot time of its next try, after one */
 	uint64_t recover_again_ms; /* boot time of the next try of what recovery could not do; 0: all done */
 };
@@ -173,6 +176,9 @@ enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err) FL
 enum fl_rc stop_children_of(struct helper *h, int place, struct fl_err *err) FL_CHECKED;
 enum fl_rc give_up_seal(struct helper *h, const struct fl_digest *job, const struct component *c,
 			struct fl_err *err) FL_CHECKED;
+/* The child that compares a target with what->content; *target is its own from then on. */
+enum fl_rc seal_check_start(struct helper *h, const struct component *c, const struct child *what,
+			    int *target, struct fl_err *err) FL_CHECKED;
 void seal_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc,
 		   const struct fl_err *err);
 
@@ -208,6 +214,18 @@ enum fl_rc open_target(struct helper *h, const struct component *c, const struct
 enum fl_rc find_target(struct helper *h, const struct component *c, const struct boot_view *view,
 		       const struct slot **ret, struct fl_err *err) FL_CHECKED;
 void release_lock(struct helper *h, size_t component);
+
+/* --- recheck.c --- */
+
+/* Every turn of the loop: a round begins or goes on when it is due and nothing else is to do. */
+void recheck(struct helper *h);
+/* Until recheck() has something to do; UINT64_MAX: a child's end or never. */
+uint64_t recheck_left_ms(const struct helper *h);
+/* A seal has succeeded: what was compared is kept for later. */
+void recheck_note(struct helper *h, size_t index, const struct child *child);
+void recheck_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc);
+/* What is rotten, to an agent that has just come. */
+void recheck_tell(struct helper *h);
 
 /* --- guard.c --- */
 

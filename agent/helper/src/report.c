@@ -159,6 +159,7 @@ enum fl_rc on_hello(struct helper *h, struct request *rq, struct fl_err *err)
 	h->greeted = true;
 	send_agent(h, FL_FRAME_HELLO_REPLY, rq->id, &reply, -1);
 	rq->answered = true;
+	recheck_tell(h);
 	return FL_OK;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * seal: what stands in the target, read back from the medium by a child that can only read, is what the release
- * signs. The lock on the target is then held until the switch; a seal whose lock is gone is none any more.
+ * seal: what stands in the target, read back from the medium by a child that can only read, is what
+ * the release signs. The lock on the target is then held until the switch; a seal whose lock is
+ * gone is none any more.
  */
 #include "helper.h"
 
@@ -15,39 +16,48 @@
 
 #define SEAL_SILENCE_MS 30000
 
-static enum fl_rc start_check(struct helper *h, const struct request *rq, const struct work *w,
-			      const struct component *c, int *target, struct fl_err *err)
+enum fl_rc seal_check_start(struct helper *h, const struct component *c, const struct child *what,
+			    int *target, struct fl_err *err)
 {
 	char size[24];
 	char root[FL_DIGEST_HEX_SIZE];
-	const struct fl_installed_ref *installed =
-		fl_release_component(&w->release, c->name)->installed;
-	const char *fill = installed->slot_fill;
-	snprintf(size, sizeof(size), "%llu", (unsigned long long)installed->size);
-	fl_hex_encode(installed->tree->root.b, FL_DIGEST_SIZE, root);
-	char *argv[] = {
-		(char *)(uintptr_t) "/proc/self/exe",
-		(char *)(uintptr_t) "--seal-check",
-		size,
-		root,
-		(char *)(uintptr_t)(fill != NULL && strcmp(fill, "zero") == 0 ? "zero" : "keep"),
-		(char *)(uintptr_t)h->config.runner_user,
-		NULL};
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)what->content.size);
+	fl_hex_encode(what->content.root.b, FL_DIGEST_SIZE, root);
+	char *argv[] = {(char *)(uintptr_t) "/proc/self/exe",
+			(char *)(uintptr_t) "--seal-check",
+			size,
+			root,
+			(char *)(uintptr_t)(what->content.zero_tail ? "zero" : "keep"),
+			(char *)(uintptr_t)h->config.runner_user,
+			NULL};
 	const struct child_start start = {argv, *target};
-	struct child *child = &h->children[component_index(&h->config, c)];
-	struct child new = {.kind = CHILD_SEAL,
-			    .silence_ms = SEAL_SILENCE_MS,
-			    .deadline_ms = fl_clock_boot_ms(h->clock) + SEAL_SILENCE_MS,
-			    .job = w->job_digest,
-			    .asked = true,
-			    .reply_id = rq->id};
+	struct child new = *what;
+	new.silence_ms = SEAL_SILENCE_MS;
+	new.deadline_ms = fl_clock_boot_ms(h->clock) + SEAL_SILENCE_MS;
 	enum fl_rc rc = child_spawn(&start, &new, err);
 	if (rc != FL_OK)
 		return rc;
 	new.target = *target;
 	*target = -1;
-	*child = new;
+	h->children[component_index(&h->config, c)] = new;
 	return FL_OK;
+}
+
+static enum fl_rc start_check(struct helper *h, const struct request *rq, const struct work *w,
+			      const struct component *c, const struct slot *slot, int *target,
+			      struct fl_err *err)
+{
+	const struct fl_installed_ref *installed =
+		fl_release_component(&w->release, c->name)->installed;
+	const char *fill = installed->slot_fill;
+	struct child new = {.kind = CHILD_SEAL,
+			    .content = {installed->size, installed->tree->root,
+					fill != NULL && strcmp(fill, "zero") == 0},
+			    .job = w->job_digest,
+			    .asked = true,
+			    .reply_id = rq->id};
+	memcpy(new.slot, slot->name, sizeof(new.slot));
+	return seal_check_start(h, c, &new, target, err);
 }
 
 static enum fl_rc check_phase(struct helper *h, const struct work *w, const struct component *c,
@@ -77,7 +87,7 @@ static enum fl_rc seal(struct helper *h, struct request *rq, struct work *w,
 		return rc;
 	release_lock(h, component_index(&h->config, c));
 	rc = open_target(h, c, slot, O_RDONLY, &target, err);
-	return rc == FL_OK ? start_check(h, rq, w, c, &target, err) : rc;
+	return rc == FL_OK ? start_check(h, rq, w, c, slot, &target, err) : rc;
 }
 
 enum fl_rc on_seal(struct helper *h, struct request *rq, struct fl_err *err)
@@ -102,7 +112,8 @@ static enum fl_rc enter_sealed(struct helper *h, const struct child *child,
 	return rc == FL_OK ? save(h, &next, err) : rc;
 }
 
-/* Without its lock a slot has no business in phase sealed; then the job may be withdrawn or superseded again. */
+/* Without its lock a slot has no business in phase sealed; then the job may be withdrawn or
+ * superseded again. */
 enum fl_rc give_up_seal(struct helper *h, const struct fl_digest *job, const struct component *c,
 			struct fl_err *err)
 {
@@ -124,6 +135,8 @@ void seal_finished(struct helper *h, size_t index, const struct child *child, en
 	struct fl_err lost;
 	if (rc == FL_OK)
 		rc = enter_sealed(h, child, c, &why);
+	if (rc == FL_OK)
+		recheck_note(h, index, child);
 	if (rc != FL_OK && give_up_seal(h, &child->job, c, &lost) != FL_OK)
 		fl_log_err(FL_LOG_ERROR, &lost, "leave phase sealed");
 	if (child->asked)

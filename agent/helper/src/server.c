@@ -256,6 +256,8 @@ static int next_timeout(const struct helper *h)
 {
 	const uint64_t now = fl_clock_boot_ms(h->clock);
 	uint64_t left = guard_left_ms(h);
+	const uint64_t round = recheck_left_ms(h);
+	left = round < left ? round : left;
 	if (h->recover_again_ms != 0) {
 		const uint64_t again = until_ms(h->recover_again_ms, now);
 		left = again < left ? again : left;
@@ -297,6 +299,7 @@ static void check_deadlines(struct helper *h)
 	if (h->pending && (h->child_ended || (h->greet_by_ms != 0 && now >= h->greet_by_ms)))
 		carry_out(h);
 	h->child_ended = false;
+	recheck(h);
 	if (now >= h->greet_by_ms)
 		h->greet_by_ms = 0;
 }

@@ -230,6 +230,13 @@ static const struct fl_field staged_fields[] = {
 static const struct fl_schema staged =
 	FL_SCHEMA("staged", struct fl_ipc_staged, staged_fields, "a runner ended");
 
+static const struct fl_field rotten_fields[] = {
+	FL_REQ(struct fl_ipc_rotten, component, NAME, 0, NULL, "component"),
+	FL_REQ(struct fl_ipc_rotten, slot, NAME, 0, NULL, "that does not run"),
+};
+static const struct fl_schema rotten =
+	FL_SCHEMA("rotten", struct fl_ipc_rotten, rotten_fields, "no longer holds what was sealed");
+
 static const struct fl_field phase_fields[] = {
 	FL_REQ(struct fl_ipc_phase, job, DIGEST, 0, NULL, "job"),
 	FL_REQ(struct fl_ipc_phase, phase, STR, CODE_MAX, NULL, "new phase"),
@@ -342,6 +349,7 @@ static const struct fl_schema *const schemas[] = {
 	[FL_FRAME_DOCUMENTS] = &documents,
 	[FL_FRAME_OBSERVATION] = &observation,
 	[FL_FRAME_STAGED] = &staged,
+	[FL_FRAME_ROTTEN] = &rotten,
 	[FL_FRAME_PHASE] = &phase,
 	[FL_FRAME_START] = &start,
 	[FL_FRAME_READY] = &ready,

@@ -138,7 +138,7 @@ static void be_helper(void)
 	snprintf(socket_path, sizeof(socket_path), "%s/helper", dir);
 	memcpy(addr.sun_path, socket_path, strlen(socket_path) + 1);
 	cr_assert(bind(listener, (struct sockaddr *)&addr, sizeof(addr)) == 0 && listen(listener, 1) == 0);
-	const struct fl_helper_events events = {nothing, nothing, on_event, NULL, NULL};
+	const struct fl_helper_events events = {.up = nothing, .down = nothing, .staged = on_event};
 	fl_helper_init(&agent.helper, &agent.loop, socket_path, &events);
 	helper = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	cr_assert_geq(helper, 0);

@@ -44,6 +44,7 @@ enum fl_frame_type {
 	FL_FRAME_DOCUMENTS,    /* struct fl_ipc_documents */
 	FL_FRAME_OBSERVATION,  /* struct fl_ipc_observation; also runner → helper */
 	FL_FRAME_STAGED,       /* event: struct fl_ipc_staged */
+	FL_FRAME_ROTTEN,       /* event: struct fl_ipc_rotten */
 	FL_FRAME_PHASE,	       /* event: struct fl_ipc_phase: the helper acted by itself (deadline) */
 	/* helper → runner */
 	FL_FRAME_START = 64,   /* struct fl_ipc_start + descriptors: see docs/internals/ipc.md */
@@ -216,6 +217,12 @@ struct fl_ipc_phase {
 	const char *phase;
 	const char *code;
 	const char *text;
+};
+
+/* A slot that does not run, and that the fallback would boot, no longer holds what was sealed. */
+struct fl_ipc_rotten {
+	const char *component;
+	const char *slot;
 };
 
 struct fl_ipc_start {
