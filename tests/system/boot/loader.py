@@ -171,8 +171,8 @@ def slot_tree(folder, kit, letter, test, files=None):
     busybox_tree(tree)
     for name in ("boot", "proc", "sys", "dev", "tmp", "etc", "sbin"):
         (tree / name).mkdir(exist_ok=True)
-    os.link(kit.kernel, tree / "boot/vmlinuz")
-    os.link(kit.initramfs, tree / "boot/initrd.img")
+    shutil.copy(kit.kernel, tree / "boot/vmlinuz")
+    shutil.copy(kit.initramfs, tree / "boot/initrd.img")
     copy_program(BIN / "fairlead-boot", tree, "usr/bin/fairlead-boot")
     (tree / "etc/slot").write_text(f"{letter}\n")
     (tree / "etc/test").write_text(test + "\n")
