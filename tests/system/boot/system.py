@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from harness import BUILD, CLASS, FINAL, PRODUCT, ROOT, Fleet, eventually, image_info, run
-from loader import INITRAMFS_INIT, Disk, Kit, Machine, Part, boots
+from loader import ARGS, INITRAMFS_INIT, Disk, Kit, Machine, Part, boots
 
 CAMPAIGN = "FAIRLEAD_CAMPAIGN" in os.environ  # script/campaign boot: everything on every boot loader
 SLOT_MIB = 192
@@ -30,7 +30,6 @@ BASE = ("systemd-sysv", "udev", "dbus")
 GATEWAY = ("fairlead-helper", "fairlead-agent", "fairlead-plugin-rootfs")
 EXCLUDED = ("doc", "man", "info", "locale", "zoneinfo")
 HOST = "fleet.test"
-NO_TIMER_CHECK = "no_timer_check"  # on a busy host the kernel finds that its timer does not tick, and panics
 WATCHDOG_S = 120  # from the initramfs of a trial to the start of the helper on a busy machine; what hangs costs that much
 
 CONFIG = f"""[device]
@@ -295,7 +294,7 @@ class Grub:
         (files / "slots.cfg").write_text(
             f'set fl_slots="a b"\nset fl_part_a={uuid["a"]}\nset fl_part_b={uuid["b"]}\n'
             'set fl_kernel=/boot/vmlinuz\nset fl_initrd=/boot/initrd.img\n'
-            f'set fl_args="console=ttyS0 quiet ro panic=1 {NO_TIMER_CHECK}"\nserial\nterminal_output serial\n')
+            f'set fl_args="console=ttyS0 ro {ARGS}"\nserial\nterminal_output serial\n')
         init_boot(tree.parent, f"backend = grub\ndir = {files}\nloader = {tree}/grub.cfg")
         at, size = disk.offsets["boot"]
         run(*as_root(), "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-J", "size=4", "-E", f"offset={at},root_owner=0:0",
@@ -330,7 +329,7 @@ class UBoot:
         script.mkdir()
         run("mkimage", "-T", "script", "-C", "none", "-n", "fairlead", "-d", source / "boot.cmd", script / "boot.scr")
         settings = (source / "fairlead.env.example").read_text()
-        (script / "fairlead.env").write_text(settings.replace("panic=10", f"panic=1 quiet {NO_TIMER_CHECK}"))
+        (script / "fairlead.env").write_text(settings.replace("panic=10", ARGS))
         disk.ext4("boot", script)
         at = disk.offset("uboot-env")
         cls.write_places(folder, disk.path, at)

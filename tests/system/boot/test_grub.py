@@ -16,7 +16,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
 from harness import BIN, ROOT, run
-from loader import Disk, Kit, Machine, Part, boots, contents, slot_tree
+from loader import ARGS, Disk, Kit, Machine, Part, boots, contents, slot_tree
 
 MODULES = ("biosdisk part_msdos ext2 normal linux loadenv test echo configfile regexp probe hashsum gcry_sha256 eval sleep "
            "reboot boot serial terminal").split()
@@ -47,7 +47,7 @@ def boot_tree(folder, disk_id):
     (files / "slots.cfg").write_text(
         f'set fl_slots="a b"\nset fl_part_a={disk_id}-02\nset fl_part_b={disk_id}-03\n'
         'set fl_kernel=/boot/vmlinuz\nset fl_initrd=/boot/initrd.img\n'
-        'set fl_args="console=ttyS0 quiet panic=1"\nserial\nterminal_output serial\n')
+        f'set fl_args="console=ttyS0 {ARGS}"\nserial\nterminal_output serial\n')
     config = folder / "host.conf"
     config.write_text(CONFIG.format(dir=files, loader=files.parent / "grub.cfg"))
     run(BIN / "fairlead-boot", "--config", config, "init", "a")

@@ -16,7 +16,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
 from harness import BIN, ROOT, run
-from loader import Disk, Kit, Machine, Part, boots, contents, slot_tree
+from loader import ARGS, Disk, Kit, Machine, Part, boots, contents, slot_tree
 
 FIRMWARE = Path("/usr/share/OVMF")
 LOADER = ROOT / "agent/boot/loader/systemd-boot"
@@ -53,7 +53,7 @@ def esp_tree(folder, kit, disk):
              for letter, number in (("a", 2), ("b", 3))}
     (esp / "loader/fairlead.conf").write_text(
         "[entry]\nkernel = /EFI/fairlead/{slot}/vmlinuz\ninitrd = /EFI/fairlead/{slot}/initrd.img\n"
-        "options = console=ttyS0 quiet panic=1\n"
+        f"options = console=ttyS0 {ARGS}\n"
         + "".join(f"partuuid.{letter} = {uuid}\n" for letter, uuid in uuids.items()))
     config = folder / "host.conf"
     config.write_text(CONFIG.format(dir=esp / "loader"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import BIN, ROOT, run
-from loader import Disk, Kit, Machine, Part, boots, contents, slot_tree
+from loader import ARGS, Disk, Kit, Machine, Part, boots, contents, slot_tree
 
 LOADER = ROOT / "agent/boot/loader/u-boot"
 ROM = Path("/usr/lib/u-boot/qemu-x86/u-boot.rom")
@@ -102,7 +102,7 @@ def template(tmp_path_factory):
     script.mkdir()
     run("mkimage", "-T", "script", "-C", "none", "-n", "fairlead", "-d", LOADER / "boot.cmd", script / "boot.scr")
     settings = (LOADER / "fairlead.env.example").read_text()
-    (script / "fairlead.env").write_text(settings.replace("panic=10", "panic=1 quiet"))
+    (script / "fairlead.env").write_text(settings.replace("panic=10", ARGS))
     gateway.disk.ext4("boot", script)
     gateway.slot("a", "")
     gateway.slot("b", "")
