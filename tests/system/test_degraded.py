@@ -36,7 +36,7 @@ def healed(gateway):
 def test_a_late_data_partition_is_waited_for_in_the_same_process(fleet, new_gateway, published):
     gateway = new_gateway(wrap=wrap(READ_ONLY))
     said = degraded(gateway)
-    assert said.startswith("degraded: store '") and "Read-only file system" in said
+    assert said.startswith("degraded: store '") and "make directory" in said  # the rest may be cut off: a test's paths are long
     pid = gateway.ctl("status")["pid"]
     why = gateway.ctl("why")
     assert (why["answer"], why["next"]) == (said, "storage")
