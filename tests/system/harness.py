@@ -89,6 +89,12 @@ def descendants(pid):
     return found
 
 
+def is_gone(pid):
+    """Dead; where nobody adopts orphans (a container whose first process is no init) it may never be reaped."""
+    state = read(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1]
+    return state in ([], ["Z"], ["X"])
+
+
 def kill_pid(pid, number=signal.SIGKILL):
     try:
         os.kill(pid, number)
@@ -343,7 +349,7 @@ class Gateway(Program):
         for pid in programs:
             kill_pid(pid)
         self.child.wait()
-        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in programs), "all of the gateway died")
+        eventually(lambda: all(map(is_gone, programs)), "all of the gateway died")
 
     @property
     def slot(self):

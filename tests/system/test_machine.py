@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Program, eventually, image_info, make_image, read, run
+from harness import ROOT, Program, eventually, image_info, is_gone, make_image, read, run
 
 SERVICE = "#!/bin/sh\necho start >>{folder}/{name}.starts\nexec sleep 1000\n"
 
@@ -60,10 +60,6 @@ def machine(tmp_path, images):
     yield with_slots
     if with_slots.child:
         with_slots.stop()
-
-
-def is_gone(pid):
-    return not Path(f"/proc/{pid}").exists()
 
 
 def test_prove_is_the_good_slot_under_that_name_until_the_count_is_used_up(machine):
