@@ -110,18 +110,7 @@ static enum fl_rc find_partition(const struct fl_boot_roots *roots, const struct
 	return fl_fail(err, FL_E_SLOT_MISSING, 0, "no partition is %s%s", s->prefix, name);
 }
 
-static enum fl_rc resolve_path(const char *root, const char *value, char ret[PATH_MAX],
-			       struct fl_err *err)
-{
-	if (value[0] != '/')
-		return fl_path_join(ret, PATH_MAX, root, value, err);
-	if (strlen(value) >= PATH_MAX)
-		return fl_fail(err, FL_E_TOO_LARGE, 0, "path");
-	memcpy(ret, value, strlen(value) + 1);
-	return FL_OK;
-}
-
-enum fl_rc fl_boot_slot_resolve(const struct fl_boot_roots *roots, const char *root,
+enum fl_rc fl_boot_slot_resolve(struct fl_conf *conf, const struct fl_boot_roots *roots,
 				const char *value, char ret[PATH_MAX], struct fl_err *err)
 {
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
@@ -129,13 +118,7 @@ enum fl_rc fl_boot_slot_resolve(const struct fl_boot_roots *roots, const char *r
 		if (strncmp(value, schemes[i].prefix, len) == 0)
 			return find_partition(roots, &schemes[i], value + len, ret, err);
 	}
-	enum fl_rc rc = resolve_path(root, value, ret, err);
-	return rc == FL_OK ? rc : fl_wrap(err, FL_E_CONFIG, "path '%.80s'", value);
-}
-
-static const char *conf_root(struct fl_conf *conf)
-{
-	return fl_conf_get(conf, "paths", "root", "/");
+	return fl_conf_path(conf, value, ret, PATH_MAX, err);
 }
 
 enum fl_rc fl_boot_component_slot(struct fl_conf *conf, const struct fl_boot_roots *roots,
@@ -149,7 +132,7 @@ enum fl_rc fl_boot_component_slot(struct fl_conf *conf, const struct fl_boot_roo
 	const char *value = fl_conf_get(conf, section, key, NULL);
 	if (value == NULL)
 		return fl_fail(err, FL_E_SLOT_MISSING, 0, "[%s] has no slot '%s'", section, slot);
-	enum fl_rc rc = fl_boot_slot_resolve(roots, conf_root(conf), value, ret, err);
+	enum fl_rc rc = fl_boot_slot_resolve(conf, roots, value, ret, err);
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "[%s] %s", section, key);
 }
 
@@ -162,12 +145,6 @@ struct loading {
 	struct fl_boot_host *host;
 };
 
-static enum fl_rc keep(struct loading *l, const char *text, const char **ret, struct fl_err *err)
-{
-	*ret = fl_arena_copy(l->arena, text, strlen(text), err);
-	return *ret == NULL ? FL_E_NO_MEMORY : FL_OK;
-}
-
 /* A partition that is not there keeps its setting for a path: doctor tells of it, nothing finds it. */
 static enum fl_rc add_part(struct loading *l, const char *section, char letter, const char *value,
 			   struct fl_err *err)
@@ -175,14 +152,16 @@ static enum fl_rc add_part(struct loading *l, const char *section, char letter, 
 	char path[PATH_MAX];
 	struct fl_boot_host *host = l->host;
 	const char name[2] = {letter, '\0'};
-	const char *kept = NULL;
 	if (host->n_parts == FL_BOOT_PARTS_MAX)
 		return fl_fail(err, FL_E_CONFIG, 0, "more than %d slots", FL_BOOT_PARTS_MAX);
-	enum fl_rc rc = fl_boot_slot_resolve(l->roots, conf_root(l->conf), value, path, err);
-	if (rc == FL_OK || rc == FL_E_SLOT_MISSING)
-		rc = keep(l, rc == FL_OK ? path : value, &kept, err);
-	if (rc != FL_OK)
+	enum fl_rc rc = fl_boot_slot_resolve(l->conf, l->roots, value, path, err);
+	if (rc != FL_OK && rc != FL_E_SLOT_MISSING)
 		return fl_wrap(err, rc, "[%s] slot.%c", section, letter);
+	if (rc == FL_OK)
+		value = path;
+	const char *kept = fl_arena_copy(l->arena, value, strlen(value), err);
+	if (kept == NULL)
+		return FL_E_NO_MEMORY;
 	if (fl_boot_find_slot(host, name) == NULL) {
 		struct fl_boot_slot *slot = &host->slots[host->n_slots++];
 		memcpy(slot->name, name, sizeof(name));
@@ -213,7 +192,6 @@ static enum fl_rc load_parts(struct loading *l, struct fl_err *err)
 static enum fl_rc load_path(struct loading *l, const char *key, bool required, const char **ret,
 			    struct fl_err *err)
 {
-	char path[PATH_MAX];
 	const char *value = fl_conf_get(l->conf, "boot", key, NULL);
 	enum fl_rc rc = FL_OK;
 	if (value == NULL && !required)
@@ -221,8 +199,8 @@ static enum fl_rc load_path(struct loading *l, const char *key, bool required, c
 	if (value == NULL)
 		rc = fl_conf_need(l->conf, "boot", key, &value, err);
 	if (rc == FL_OK)
-		rc = resolve_path(conf_root(l->conf), value, path, err);
-	return rc == FL_OK ? keep(l, path, ret, err) : fl_wrap(err, FL_E_CONFIG, "[boot] %s", key);
+		rc = fl_conf_keep_path(l->conf, value, l->arena, ret, err);
+	return rc == FL_OK ? rc : fl_wrap(err, rc, "[boot] %s", key);
 }
 
 /* Runs from what the mounted root stands on, whichever component calls that a slot. */
@@ -251,9 +229,9 @@ static enum fl_rc load_running(struct loading *l, struct fl_err *err)
 		find_running(l->roots, host);
 		return FL_OK;
 	}
-	enum fl_rc rc = resolve_path(conf_root(l->conf), value, path, err);
+	enum fl_rc rc = fl_conf_path(l->conf, value, path, sizeof(path), err);
 	if (rc != FL_OK)
-		return fl_wrap(err, FL_E_CONFIG, "[host] running_slot");
+		return fl_wrap(err, rc, "[host] running_slot");
 	read_word(path, word, sizeof(word));
 	host->proving = strcmp(word, FL_BOOT_PROVE) == 0;
 	if (!host->proving && fl_name_valid(word))

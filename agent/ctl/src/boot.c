@@ -21,15 +21,13 @@
 
 extern char **environ;
 
-/* A path of the configuration, below [paths] root where it is relative. */
 static enum fl_rc find_path(const struct fl_ctl_boot *b, const char *section, const char *key,
 			    const char *fallback, char out[PATH_MAX], struct fl_err *err)
 {
 	const char *path = fl_conf_get(b->conf, section, key, fallback);
 	if (path == NULL)
 		return fl_fail(err, FL_E_CONFIG, 0, "[%s] %s is missing", section, key);
-	const char *root = path[0] == '/' ? "" : fl_conf_get(b->conf, "paths", "root", "");
-	return fl_path_join(out, PATH_MAX, root, path[0] == '/' ? path + 1 : path, err);
+	return fl_conf_path(b->conf, path, out, PATH_MAX, err);
 }
 
 enum fl_rc fl_ctl_boot_open(const char *config, struct fl_ctl_boot *ret, struct fl_err *err)

@@ -16,7 +16,6 @@
 #define ANSWER_S     10
 #define PATH_LEN_MAX 4096
 
-/* [control] socket, below [paths] root where it is relative. */
 static enum fl_rc socket_path(const char *config, char out[PATH_LEN_MAX], struct fl_err *err)
 {
 	struct fl_conf *conf = NULL;
@@ -24,10 +23,8 @@ static enum fl_rc socket_path(const char *config, char out[PATH_LEN_MAX], struct
 	enum fl_rc rc = fl_conf_load(config, &conf, err);
 	if (rc == FL_OK)
 		rc = fl_conf_need(conf, "control", "socket", &path, err);
-	if (rc == FL_OK) {
-		const char *root = path[0] == '/' ? "" : fl_conf_get(conf, "paths", "root", "");
-		rc = fl_path_join(out, PATH_LEN_MAX, root, path[0] == '/' ? path + 1 : path, err);
-	}
+	if (rc == FL_OK)
+		rc = fl_conf_path(conf, path, out, PATH_LEN_MAX, err);
 	fl_conf_free(conf);
 	return rc;
 }

@@ -4,32 +4,17 @@
 #include <fairlead/base/encode.h>
 #include <fairlead/base/file.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A path of the file, relative ones under [paths] root. */
-static enum fl_rc resolve(struct fl_config *c, const char *path, const char **ret, struct fl_err *err)
-{
-	const char *root = fl_conf_get(c->conf, "paths", "root", "");
-	struct fl_buf buf = FL_BUF(4096);
-	enum fl_rc rc = path[0] == '/' || root[0] == '\0'
-				? fl_buf_append_str(&buf, path, err)
-				: fl_buf_appendf(&buf, err, "%s/%s", root, path);
-	if (rc == FL_OK) {
-		*ret = fl_arena_copy(&c->arena, buf.data, buf.len, err);
-		rc = *ret == NULL ? err->rc : FL_OK;
-	}
-	fl_buf_free(&buf);
-	return rc;
-}
 
 static enum fl_rc need_path(struct fl_config *c, const char *section, const char *key,
 			    const char **ret, struct fl_err *err)
 {
 	const char *value = NULL;
 	enum fl_rc rc = fl_conf_need(c->conf, section, key, &value, err);
-	return rc == FL_OK ? resolve(c, value, ret, err) : rc;
+	return rc == FL_OK ? fl_conf_keep_path(c->conf, value, &c->arena, ret, err) : rc;
 }
 
 static enum fl_rc load_paths(struct fl_config *c, struct fl_err *err)
@@ -53,12 +38,14 @@ static enum fl_rc load_paths(struct fl_config *c, struct fl_err *err)
 			return rc;
 	}
 	const char *mount = fl_conf_get(c->conf, "store", "mount", NULL);
-	if (mount != NULL && resolve(c, mount, &c->store_mount, err) != FL_OK)
+	if (mount != NULL &&
+	    fl_conf_keep_path(c->conf, mount, &c->arena, &c->store_mount, err) != FL_OK)
 		return err->rc;
 	const char *check = fl_conf_get(c->conf, "check", "dir", NULL);
 	c->check_gateway = fl_conf_get(c->conf, "check", "gateway", NULL);
 	c->systemctl = fl_conf_get(c->conf, "check", "systemctl", "systemctl");
-	return check == NULL ? FL_OK : resolve(c, check, &c->check_dir, err);
+	return check == NULL ? FL_OK
+			     : fl_conf_keep_path(c->conf, check, &c->arena, &c->check_dir, err);
 }
 
 static enum fl_rc under_store(struct fl_config *c, const char *name, const char **ret,
@@ -80,12 +67,10 @@ static enum fl_rc load_key_uri(struct fl_config *c, struct fl_err *err)
 		return rc;
 	if (strncmp(uri, "file:", 5) != 0)
 		return fl_fail(err, FL_E_CONFIG, 0, "[identity] key: only file: is supported");
-	const char *path = NULL;
-	rc = resolve(c, uri + 5, &path, err);
+	char full[PATH_MAX] = "file:";
+	rc = fl_conf_path(c->conf, uri + 5, full + 5, sizeof(full) - 5, err);
 	if (rc != FL_OK)
 		return rc;
-	char full[4096];
-	snprintf(full, sizeof(full), "file:%s", path);
 	c->key_uri = fl_arena_copy(&c->arena, full, strlen(full), err);
 	return c->key_uri == NULL ? err->rc : FL_OK;
 }

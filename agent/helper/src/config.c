@@ -10,21 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum fl_rc resolve(struct config *c, const char *value, const char **ret, struct fl_err *err)
-{
-	char path[PATH_MAX];
-	const char *root = fl_conf_get(c->conf, "paths", "root", "/");
-	const char *from = value;
-	if (value[0] != '/') {
-		enum fl_rc rc = fl_path_join(path, sizeof(path), root, value, err);
-		if (rc != FL_OK)
-			return rc;
-		from = path;
-	}
-	*ret = fl_arena_copy(&c->arena, from, strlen(from), err);
-	return *ret == NULL ? FL_E_NO_MEMORY : FL_OK;
-}
-
 #define REQUIRED NULL
 #define NONE	 ""
 
@@ -60,7 +45,7 @@ static enum fl_rc read_paths(struct config *c, struct fl_err *err)
 		if (value == NULL)
 			rc = fl_conf_need(c->conf, rows[i].section, rows[i].key, &value, err);
 		if (rc == FL_OK && value[0] != '\0')
-			rc = resolve(c, value, rows[i].into, err);
+			rc = fl_conf_keep_path(c->conf, value, &c->arena, rows[i].into, err);
 	}
 	return rc;
 }
@@ -146,7 +131,7 @@ static enum fl_rc find_plugin(struct config *c, struct component *comp, struct f
 	int n = snprintf(path, sizeof(path), "%s/%s.so", c->plugins, comp->handler);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return fl_fail(err, FL_E_CONFIG, 0, "the plugin's path is too long");
-	return resolve(c, path, &comp->plugin, err);
+	return fl_conf_keep_path(c->conf, path, &c->arena, &comp->plugin, err);
 }
 
 static enum fl_rc read_component(struct config *c, const char *section, struct fl_err *err)

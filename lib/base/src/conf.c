@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <ini.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,6 +208,31 @@ enum fl_rc fl_conf_bool(struct fl_conf *conf, const char *section, const char *k
 	}
 	return fl_fail(err, FL_E_CONFIG, 0, "'%s' line %d: %s must be true or false", conf->path,
 		       e->line, key);
+}
+
+enum fl_rc fl_conf_path(struct fl_conf *conf, const char *value, char *out, size_t out_size,
+			struct fl_err *err)
+{
+	const bool absolute = value[0] == '/';
+	const char *root = absolute ? "" : fl_conf_get(conf, "paths", "root", "");
+	const size_t len = strlen(root);
+	const bool joined = absolute || (len > 0 && root[len - 1] == '/');
+	const int n = snprintf(out, out_size, "%s%s%s", root, joined ? "" : "/", value);
+	if (n < 0 || (size_t)n >= out_size)
+		return fl_fail(err, FL_E_CONFIG, 0, "'%s': path '%.80s' is too long", conf->path,
+			       value);
+	return FL_OK;
+}
+
+enum fl_rc fl_conf_keep_path(struct fl_conf *conf, const char *value, struct fl_arena *arena,
+			     const char **ret, struct fl_err *err)
+{
+	char path[PATH_MAX];
+	enum fl_rc rc = fl_conf_path(conf, value, path, sizeof(path), err);
+	if (rc != FL_OK)
+		return rc;
+	*ret = fl_arena_copy(arena, path, strlen(path), err);
+	return *ret == NULL ? FL_E_NO_MEMORY : FL_OK;
 }
 
 static bool first_of_section(const struct fl_conf *conf, size_t i)

@@ -174,6 +174,28 @@ Test(conf, a_long_section_name_is_refused_not_cut)
 		     FL_E_CONFIG);
 }
 
+static const char *path_of(const char *root, const char *value)
+{
+	static char joined[16];
+	char text[64];
+	snprintf(text, sizeof(text), "[paths]\n%s%s\n", root == NULL ? "" : "root = ",
+		 root == NULL ? "" : root);
+	cr_assert_eq(load(text), FL_OK);
+	return fl_conf_path(conf, value, joined, sizeof(joined), &err) == FL_OK ? joined : "refused";
+}
+
+Test(conf, relative_paths_start_from_the_root)
+{
+	cr_assert_str_eq(path_of("/data", "store"), "/data/store");
+	cr_assert_str_eq(path_of("/data/", "store"), "/data/store");
+	cr_assert_str_eq(path_of("/data", "/store"), "/store");
+	cr_assert_str_eq(path_of(NULL, "store"), "/store");
+	cr_assert_str_eq(path_of("", "store"), "/store");
+	cr_assert_str_eq(path_of("/data", "123456789"), "/data/123456789");
+	cr_assert_str_eq(path_of("/data", "1234567890"), "refused", "15 bytes fit");
+	cr_assert_eq(err.rc, FL_E_CONFIG);
+}
+
 Test(conf, a_zero_byte_does_not_end_the_file)
 {
 	cr_assert_eq(load_bytes("[a]\nx=1\n\0[b]\ny=2\n", 18), FL_E_CONFIG);

@@ -14,6 +14,7 @@
 static char top[64];
 static char dev[80], sys[80], proc[80];
 static struct fl_boot_roots roots;
+static struct fl_conf *settings;
 
 static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -67,10 +68,15 @@ static void set_up(void)
 	put_partition("sda4", "8:4", "rootfs-b2");
 	put_partition("sda5", "8:5", NULL);
 	put("proc/cmdline", "root=/dev/sda2 ro fairlead.slot=a\n");
+	put("gateway.conf", "[paths]\nroot = /data\n");
+	char path[128];
+	snprintf(path, sizeof(path), "%s/gateway.conf", top);
+	cr_assert_eq(fl_conf_load(path, &settings, NULL), FL_OK);
 }
 
 static void tear_down(void)
 {
+	fl_conf_free(settings);
 	(void)nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -79,7 +85,7 @@ TestSuite(boot_slots, .init = set_up, .fini = tear_down);
 static enum fl_rc resolve(const char *value, char ret[PATH_MAX])
 {
 	struct fl_err err;
-	return fl_boot_slot_resolve(&roots, "/data", value, ret, &err);
+	return fl_boot_slot_resolve(settings, &roots, value, ret, &err);
 }
 
 static const char *below(const char *path)

@@ -35,10 +35,10 @@ struct fl_boot_roots {
 
 /*
  * The device or file that a setting slot.X means, as an absolute path without symbolic links where it is a partition by
- * name. `root`: where relative paths start. FL_E_SLOT_MISSING: no such partition; FL_E_CONFIG: malformed, or two
- * partitions have that name.
+ * name, otherwise as fl_conf_path tells. FL_E_SLOT_MISSING: no such partition; FL_E_CONFIG: malformed, or two partitions
+ * have that name.
  */
-enum fl_rc fl_boot_slot_resolve(const struct fl_boot_roots *roots, const char *root,
+enum fl_rc fl_boot_slot_resolve(struct fl_conf *conf, const struct fl_boot_roots *roots,
 				const char *value, char ret[PATH_MAX],
 				struct fl_err *err) FL_CHECKED;
 

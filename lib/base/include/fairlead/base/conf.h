@@ -8,6 +8,7 @@
 #ifndef FAIRLEAD_BASE_CONF_H
 #define FAIRLEAD_BASE_CONF_H
 
+#include <fairlead/base/buf.h>
 #include <fairlead/base/err.h>
 
 #include <stddef.h>
@@ -36,6 +37,14 @@ enum fl_rc fl_conf_u64(struct fl_conf *conf, const char *section, const char *ke
 /* true|yes|on|1, false|no|off|0 */
 enum fl_rc fl_conf_bool(struct fl_conf *conf, const char *section, const char *key, bool fallback,
 			bool *ret, struct fl_err *err) FL_CHECKED;
+/*
+ * The path that a value of the file means: a relative one starts from [paths] root, which is "/" when not set.
+ * FL_E_CONFIG when it does not fit. The second keeps it in the arena, which owns *ret.
+ */
+enum fl_rc fl_conf_path(struct fl_conf *conf, const char *value, char *out, size_t out_size,
+			struct fl_err *err) FL_CHECKED;
+enum fl_rc fl_conf_keep_path(struct fl_conf *conf, const char *value, struct fl_arena *arena,
+			     const char **ret, struct fl_err *err) FL_CHECKED;
 /* The i-th distinct section whose name starts with prefix ("component."), its whole name; NULL past the last. */
 const char *fl_conf_section(const struct fl_conf *conf, const char *prefix, size_t i);
 /*
