@@ -103,13 +103,14 @@ static enum fl_rc print_boot(const struct fl_boot_state *state, const char *slot
 			     struct fl_err *err)
 {
 	const bool prove = strcmp(slot, FL_BOOT_PROVE) == 0;
+	const bool on_trial = state->trial[0] != '\0' && !prove;
 	const char *hash = fl_boot_root_hash(state, prove ? state->good : slot);
-	enum fl_rc rc = fl_buf_appendf(out, err,
-				       "title Fairlead %s\nsort-key 0fairlead\noptions "
-				       "root=PARTUUID=%s fairlead.slot=%s%s%s %s\n",
-				       slot, s->partuuid, slot,
-				       hash == NULL ? "" : " roothash=", hash == NULL ? "" : hash,
-				       s->options);
+	enum fl_rc rc = fl_buf_appendf(
+		out, err,
+		"title Fairlead %s\nsort-key 0fairlead\noptions root=PARTUUID=%s fairlead.slot=%s"
+		"%s%s%s %s\n",
+		slot, s->partuuid, slot, on_trial ? " fairlead.trial=1" : "",
+		hash == NULL ? "" : " roothash=", hash == NULL ? "" : hash, s->options);
 	if (rc == FL_OK && s->initrd[0] != '\0')
 		rc = fl_buf_appendf(out, err, "initrd %s\n", s->initrd);
 	/* Last, for an entry without it is none: what was cut off in front of it is never booted.

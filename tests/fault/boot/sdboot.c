@@ -164,8 +164,9 @@ struct entry {
 	char file[64];
 	char id[64]; /* its name without count and suffix */
 	char sort_key[32];
-	char slot; /* of fairlead.slot=; 'p' for prove */
-	int left;  /* -1: not counted */
+	char slot;     /* of fairlead.slot=; 'p' for prove */
+	bool on_trial; /* says fairlead.trial=1 */
+	int left;      /* -1: not counted */
 	int done;
 };
 
@@ -208,6 +209,7 @@ static bool read_entry(const char *at, const char *file, char missing, struct en
 	const char *slot = strstr(fl_buf_str(&text), "fairlead.slot=");
 	const char *key = strstr(fl_buf_str(&text), "\nsort-key ");
 	e->slot = slot == NULL ? '?' : slot[strlen("fairlead.slot=")];
+	e->on_trial = strstr(fl_buf_str(&text), " fairlead.trial=1 ") != NULL;
 	if (key != NULL)
 		snprintf(e->sort_key, sizeof(e->sort_key), "%.*s", (int)strcspn(key + 10, "\n"),
 			 key + 10);
@@ -257,6 +259,7 @@ static char boot_without(const char *at, char missing)
 	(void)closedir(d);
 	if (best.file[0] == '\0')
 		return '-';
+	cr_assert_eq(best.on_trial, best.left >= 0 && best.slot != 'p', "%s", best.file);
 	count_boot(at, &best);
 	return best.slot;
 }

@@ -86,6 +86,7 @@ Test(boot_sdboot_files, the_text_is_the_one_that_systemd_boot_reads)
 {
 	static const char want[] =
 		"title Fairlead b\nsort-key 0fairlead\noptions root=PARTUUID=11-02 fairlead.slot=b "
+		"fairlead.trial=1 "
 		"roothash=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff ro "
 		"panic=10\n"
 		"initrd /EFI/fairlead/b/initrd\nlinux /EFI/fairlead/b/vmlinuz\n# sha256=";
@@ -99,6 +100,26 @@ Test(boot_sdboot_files, the_text_is_the_one_that_systemd_boot_reads)
 	text = read_entry("fairlead-0000000004-prove+1.conf");
 	cr_assert_not_null(strstr(fl_buf_str(&text), "root=PARTUUID=11-01 fairlead.slot=prove ro"));
 	cr_assert_not_null(strstr(fl_buf_str(&text), "\nlinux /EFI/fairlead/a/vmlinuz\n"));
+	fl_buf_free(&text);
+}
+
+/* An initramfs that arms the watchdog of a good system would end it. */
+Test(boot_sdboot_files, only_a_trial_is_told_that_it_is_one)
+{
+	static const char on_trial[] = "fairlead.trial=";
+	struct fl_buf text;
+	start_trial(3);
+	text = read_entry("fairlead-0000000001-a.conf");
+	cr_assert_null(strstr(fl_buf_str(&text), on_trial));
+	fl_buf_free(&text);
+	memcpy(host.running, "b", 2);
+	cr_assert_eq(fl_boot_good(sdboot(), &host, NULL), FL_OK);
+	text = read_entry("fairlead-0000000003-b.conf");
+	cr_assert_null(strstr(fl_buf_str(&text), on_trial));
+	fl_buf_free(&text);
+	cr_assert_eq(fl_boot_prove(sdboot(), &host, 1, NULL), FL_OK);
+	text = read_entry("fairlead-0000000004-prove+1.conf");
+	cr_assert_null(strstr(fl_buf_str(&text), on_trial));
 	fl_buf_free(&text);
 }
 
