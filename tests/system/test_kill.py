@@ -19,7 +19,7 @@ import pytest
 
 from faults import documents, stops
 from faults.hostile import HostileFleet
-from harness import FINAL, Fleet, Gateway, eventually, kill_pid, sha256
+from harness import FINAL, Fleet, Gateway, eventually, kill_pid, make_image, sha256
 
 STATES = ["received", "verified", "waiting_to_download", "staging", "staged", "waiting_to_activate", "sealing", "activating",
           "restarting", "checking", "committing"]
@@ -30,6 +30,8 @@ SIDE_BY_SIDE = 4
 # seen the trial: its start, the decision, the commit.
 WRITES = [("update", number) for number in range(1, 9)] + [("trial", number) for number in range(4)]
 FIRST_LINE = {"update": "", "trial": "open job in phase trial"}
+CUTS = 20  # of one download, a frame and some more apart
+CUT_EVERY = 1400 << 10
 SEEDS = 200 if os.environ.get("FAIRLEAD_CAMPAIGN") else 10
 
 
@@ -256,3 +258,25 @@ def outcomes(request, tmp_path_factory, keys, images, stop_library):
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_job_survives(outcomes, case):
     outcomes[case].result()
+
+
+@pytest.fixture(scope="module")
+def large_world(tmp_path_factory, keys, stop_library):
+    folder = tmp_path_factory.mktemp("large")
+    images = {number: make_image(folder / f"{number}.ext4", f"{number}.0.0", number, size_mib=80, fill_mib=72) for number in (1, 2)}
+    with World(folder, keys, images, stop_library) as world:
+        yield world
+
+
+def test_a_download_that_is_cut_often_fetches_a_frame_again_for_each_cut(large_world):
+    with Case(large_world, "often") as case:
+        hostile, gateway = large_world.hostile, case.gateway
+        hostile.hold(CUT_EVERY, gateway.id)
+        case.deploy()
+        for number in range(CUTS):
+            hostile.wait_held(gateway.id)
+            victim = ("power", "agent", "helper")[number % 3]  # a runner that ends three times is to blame
+            case.power_cut() if victim == "power" else case.kill(gateway.pid(victim))
+            hostile.hold(hostile.served[gateway.id] + CUT_EVERY, gateway.id)
+        hostile.release(gateway.id)
+        case.ends("committed")

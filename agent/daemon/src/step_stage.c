@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PLUGIN_TRIES	3 /* crashes and hangs of one component in a row */
+#define PLUGIN_TRIES	3 /* crashes and hangs of one component until it is staged */
 #define SPACE_RETRY_MS	3000
 #define PROGRESS_EVERY_MS 500
 
@@ -57,7 +57,7 @@ static void on_stage_done(struct fl_stage *stage, enum fl_rc rc, const char *res
 		return;
 	}
 	c->state = FL_JOB_STAGED;
-	c->tries = 0; /* the budget is for failures in a row */
+	c->tries = 0;
 	run->shown_again = false;
 	run->backoff = 0;
 	fl_step_staging(run);
