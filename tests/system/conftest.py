@@ -6,7 +6,7 @@ import pytest
 
 from faults import stops
 from faults.hostile import HostileFleet
-from harness import Fleet, Gateway, Keys, make_image
+from harness import ROOT, Fleet, Gateway, Keys, make_image, run
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,13 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     return {number: make_image(folder / f"{number}.ext4", f"{number}.0.0", number, init=number != 3)
             for number in (1, 2, 3, 4)}
+
+
+@pytest.fixture(scope="session")
+def packages():
+    """The folder of the Debian packages of this tree."""
+    run(ROOT / "script/package", timeout=600)
+    return ROOT / "build/packages"
 
 
 @pytest.fixture(scope="session")

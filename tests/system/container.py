@@ -1,19 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine with a systemd of its own, without a virtual one: systemd-nspawn boots a tree. Only root can.
 
+    tree = make_debian(tmp_path / "tree", packages)
+    install(tree, newest(packages, "fairlead-agent"))
     with Container(tree, log) as machine:
         machine.run("systemctl", "is-active", "dbus")
 """
+import hashlib
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-from harness import Program, descendants, eventually, kill_pid, read, run
+from harness import CLASS, PRODUCT, ROOT, Program, descendants, eventually, kill_pid, read, run
+
+GATEWAY = ("fairlead-helper", "fairlead-agent", "fairlead-plugin-rootfs")
 
 # 133: the container wants to be started again.
 POWER = 'trap "kill \\$child" TERM; while "$@" & child=$!; wait $child; [ $? = 133 ]; do :; done; wait'
+
+
+def newest(packages, name):
+    path, = Path(packages).glob(f"{name}_*.deb")
+    return path
+
+
+def dependencies(packages):
+    """What the packages ask for, of others; of alternatives the first that there is."""
+    groups = set()
+    for package in (*GATEWAY, "fairlead-fleet"):
+        depends = run("dpkg-deb", "-f", newest(packages, package), "Depends")
+        groups |= {tuple(re.findall(r"(?:^|\|)\s*([a-z0-9.+-]+)", one)) for one in depends.split(",")}
+    names = {next(name for name in group if run("apt-cache", "show", name, check=False).returncode == 0)
+             for group in groups if not group[0].startswith("fairlead-")}
+    return sorted(names)
+
+
+def make_debian(tree, packages):
+    """The tree of a minimal Debian with systemd and what the packages depend on; its contents are made once and kept."""
+    names = ",".join(["systemd-sysv", "dbus", *dependencies(packages)])
+    kept = ROOT / f"build/cache/packaging-{hashlib.sha256(names.encode()).hexdigest()[:12]}.tar"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        new = kept.with_suffix(f".{os.getpid()}")
+        run("mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={names}",
+            "--dpkgopt=force-unsafe-io", "--aptopt=Acquire::Languages \"none\"",
+            "--customize-hook=rm -r \"$1\"/usr/share/doc \"$1\"/usr/share/locale \"$1\"/var/cache/apt",
+            "bookworm", new, timeout=600)
+        new.rename(kept)
+    tree.mkdir()
+    run("tar", "-xpf", kept, "-C", tree, "--numeric-owner", "--exclude=./dev/*")
+    return tree
+
+
+def install(tree, *paths):
+    """dpkg -i without a running system, as in the making of an image."""
+    for path in paths:
+        shutil.copy(path, tree / "root")
+    return run("systemd-nspawn", "--quiet", "-D", tree, "--register=no", "--keep-unit", "--pipe", "dpkg", "-i",
+               *(f"/root/{path.name}" for path in paths), timeout=120)
+
+
+def configure(tree, fleet, device, slots, boot, more, device_port=None):
+    """/etc/fairlead, as docs/integration.md says; boot is the folder of a boot loader that is none, more the text that follows."""
+    example = (tree / "usr/share/doc/fairlead-agent/examples/gateway.conf").read_text()
+    changes = {"device_id": device, "product": PRODUCT, "class_id": CLASS, "backend": "sim",
+               "url": f"wss://localhost:{device_port or fleet.device_port}/device", "enrol": f"https://localhost:{fleet.api_port}/enrol",
+               **slots}
+    for key, value in changes.items():
+        example, n = re.subn(rf"(?m)^{re.escape(key)} = .*$", f"{key} = {value}", example)
+        assert n == 1, key
+    example = re.sub(r"(?m)^(backend = sim\ndir = ).*$", rf"\g<1>{boot}", example)
+    shutil.copy(fleet.keys.root, tree / "etc/fairlead/root.json")
+    shutil.copy(fleet.ca, tree / "etc/fairlead/fleet-ca.pem")
+    (tree / "etc/fairlead/gateway.conf").write_text(example + more)
 
 
 class Container(Program):

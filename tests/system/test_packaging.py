@@ -16,29 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from container import Container, listening_ports, seconds, status_of
+from container import GATEWAY, Container, configure, install, listening_ports, make_debian, newest, seconds, status_of
 from faults.hostile import HostileFleet
-from harness import BIN, CLASS, PRODUCT, ROOT, Fleet, descendants, eventually, free_ports, image_info, read, run, sha256
+from harness import BIN, ROOT, Fleet, descendants, eventually, free_ports, image_info, read, run, sha256
 
 DEVICE = "gw-nspawn"
 UNITS = {"fairlead-agent.service": 2.0, "fairlead-helper.service": 3.0, "fairlead-fleet.service": 2.0}
-GATEWAY = ("fairlead-helper", "fairlead-agent", "fairlead-plugin-rootfs")
 STATE = "var/lib/fairlead"
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a container")
 
 
-def newest(folder, package):
-    path, = Path(folder).glob(f"{package}_*.deb")
-    return path
-
-
 # building
-
-
-@pytest.fixture(scope="module")
-def packages():
-    run(ROOT / "script/package", timeout=600)
-    return ROOT / "build/packages"
 
 
 @pytest.fixture(scope="module")
@@ -99,42 +87,9 @@ def test_a_plugin_is_built_by_what_the_development_package_holds(packages, tmp_p
 # a small Debian
 
 
-def dependencies(packages):
-    """What the packages ask for, of others; of alternatives the first that there is."""
-    groups = set()
-    for package in (*GATEWAY, "fairlead-fleet"):
-        depends = run("dpkg-deb", "-f", newest(packages, package), "Depends")
-        groups |= {tuple(re.findall(r"(?:^|\|)\s*([a-z0-9.+-]+)", one)) for one in depends.split(",")}
-    names = {next(name for name in group if run("apt-cache", "show", name, check=False).returncode == 0)
-             for group in groups if not group[0].startswith("fairlead-")}
-    return sorted(names)
-
-
 @pytest.fixture(scope="module")
 def system(tmp_path_factory, packages):
-    """The tree of a minimal Debian with systemd and what the packages depend on; made once and kept."""
-    names = ",".join(["systemd-sysv", "dbus", *dependencies(packages)])
-    kept = ROOT / f"build/cache/packaging-{hashlib.sha256(names.encode()).hexdigest()[:12]}.tar"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        new = kept.with_suffix(f".{os.getpid()}")
-        run("mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={names}",
-            "--dpkgopt=force-unsafe-io", "--aptopt=Acquire::Languages \"none\"",
-            "--customize-hook=rm -r \"$1\"/usr/share/doc \"$1\"/usr/share/locale \"$1\"/var/cache/apt",
-            "bookworm", new, timeout=600)
-        new.rename(kept)
-    tree = tmp_path_factory.mktemp("machine") / "tree"
-    tree.mkdir()
-    run("tar", "-xpf", kept, "-C", tree, "--numeric-owner", "--exclude=./dev/*")
-    return tree
-
-
-def install(tree, *paths):
-    """dpkg -i without a running system, as in the making of an image."""
-    for path in paths:
-        shutil.copy(path, tree / "root")
-    return run("systemd-nspawn", "--quiet", "-D", tree, "--register=no", "--keep-unit", "--pipe", "dpkg", "-i",
-               *(f"/root/{path.name}" for path in paths), timeout=120)
+    return make_debian(tmp_path_factory.mktemp("machine") / "tree", packages)
 
 
 def next_version(folder, path):
@@ -237,14 +192,8 @@ def machine(tmp_path_factory, system, packages, slots):
 def gateway(machine, fleet, hostile, slots):
     """… configured as docs/integration.md says, and enrolled; connected."""
     tree = machine.tree
-    example = (tree / "usr/share/doc/fairlead-agent/examples/gateway.conf").read_text()
-    changes = {"device_id": DEVICE, "product": PRODUCT, "class_id": CLASS, "backend": "sim",
-               "url": f"wss://localhost:{hostile.device_port}/device", "enrol": f"https://localhost:{fleet.api_port}/enrol",
-               "slot.a": slots[0], "slot.b": slots[1]}
-    for key, value in changes.items():
-        example, n = re.subn(rf"(?m)^{re.escape(key)} = .*$", f"{key} = {value}", example)
-        assert n == 1, key
-    example = re.sub(r"(?m)^(backend = sim\ndir = ).*$", r"\g<1>/var/lib/machine/boot", example)
+    configure(tree, fleet, DEVICE, {"slot.a": slots[0], "slot.b": slots[1]}, "/var/lib/machine/boot", MORE,
+              device_port=hostile.device_port)
     folder = tree / "var/lib/machine"
     (folder / "boot").mkdir(parents=True)
     for slot, number in (("a", 1), ("b", 2)):
@@ -256,9 +205,6 @@ def gateway(machine, fleet, hostile, slots):
     checks.mkdir()
     (checks / "50-hold").write_text(CHECK)
     (checks / "50-hold").chmod(0o755)
-    shutil.copy(fleet.keys.root, tree / "etc/fairlead/root.json")
-    shutil.copy(fleet.ca, tree / "etc/fairlead/fleet-ca.pem")
-    (tree / "etc/fairlead/gateway.conf").write_text(example + MORE)
     identity = machine.run("runuser", "-u", "fairlead", "--", "fairlead-agent", "--identity").strip()
     fleet.cli("device", "enroll", DEVICE, "--identity", identity)
     hostile.identities[DEVICE], hostile.device = tree / STATE / "identity", DEVICE
