@@ -17,6 +17,12 @@ uint64_t fl_agent_now_s(const struct fl_agent *agent)
 	return wall < 0 || (uint64_t)wall < t_min ? t_min : (uint64_t)wall;
 }
 
+bool fl_agent_knows_time(const struct fl_agent *agent)
+{
+	return agent->time_known ||
+	       fl_clock_wall_s(agent->clock) > (int64_t)agent->trust.state.t_min;
+}
+
 void fl_agent_on_facts(struct fl_agent *agent)
 {
 	struct fl_err err = {0};

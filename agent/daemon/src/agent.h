@@ -76,6 +76,8 @@ void fl_agent_connect(struct fl_agent *agent);
 
 /* Seconds since 1970 UTC: the fleet's signed time carried on by the boot clock, else the system's. */
 uint64_t fl_agent_now_s(const struct fl_agent *agent);
+/* May windows be kept by it? The fleet told it, or the system's clock is past what is proved to be past. */
+bool fl_agent_knows_time(const struct fl_agent *agent);
 
 /* The helper's facts are new: the trust state follows. */
 void fl_agent_on_facts(struct fl_agent *agent);

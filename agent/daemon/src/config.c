@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RATE_KIB_MAX (FL_RATE_MAX / 1024)
+
 static enum fl_rc need_path(struct fl_config *c, const char *section, const char *key,
 			    const char **ret, struct fl_err *err)
 {
@@ -123,6 +125,47 @@ static enum fl_rc load_fleet(struct fl_config *c, struct fl_err *err)
 	return FL_OK;
 }
 
+/* [window.NAME], by the whole name of its section. */
+static enum fl_rc load_window(struct fl_config *c, const char *section, struct fl_window *ret,
+			      struct fl_err *err)
+{
+	const char *days = NULL, *start = NULL;
+	uint64_t length = 0;
+	enum fl_rc rc = fl_conf_need(c->conf, section, "days", &days, err);
+	if (rc == FL_OK)
+		rc = fl_conf_need(c->conf, section, "start", &start, err);
+	if (rc == FL_OK)
+		rc = fl_conf_u64(c->conf, section, "length", 1, 10080, 60, &length, err);
+	if (rc == FL_OK)
+		rc = fl_window_parse(days, start, length, ret, err);
+	return rc == FL_OK ? rc : fl_wrap(err, FL_E_CONFIG, "[%s]", section);
+}
+
+static bool is_window(const char *value)
+{
+	return strncmp(value, "window.", 7) == 0;
+}
+
+static enum fl_rc load_rate(struct fl_config *c, struct fl_err *err)
+{
+	struct fl_rate *rate = &c->download_rate;
+	const char *window = fl_conf_get(c->conf, "download", "window", NULL);
+	enum fl_rc rc = fl_conf_u64(c->conf, "download", "rate_kib_s", 0, RATE_KIB_MAX, 0,
+				    &rate->bytes_s, err);
+	if (rc == FL_OK)
+		rc = fl_conf_u64(c->conf, "download", "window_rate_kib_s", 0, RATE_KIB_MAX, 0,
+				 &rate->window_bytes_s, err);
+	if (rc != FL_OK)
+		return rc;
+	rate->bytes_s *= 1024;
+	rate->window_bytes_s *= 1024;
+	if (window == NULL)
+		return FL_OK;
+	if (!is_window(window))
+		return fl_fail(err, FL_E_CONFIG, 0, "[download] window: 'window.NAME'");
+	return load_window(c, window, &rate->window, err);
+}
+
 static enum fl_rc load_policy(struct fl_config *c, enum fl_gate gate, const char *key,
 			      struct fl_err *err)
 {
@@ -132,19 +175,10 @@ static enum fl_rc load_policy(struct fl_config *c, enum fl_gate gate, const char
 	c->policy_set.gate[gate] = p;
 	if (strcmp(p->name, "always") == 0)
 		return FL_OK;
-	if (strncmp(p->name, "window.", 7) != 0)
+	if (!is_window(p->name))
 		return fl_fail(err, FL_E_CONFIG, 0, "[policy] %s: 'always' or 'window.NAME'", key);
 	p->kind = FL_POLICY_WINDOW;
-	const char *days = NULL, *start = NULL;
-	uint64_t length = 0;
-	enum fl_rc rc = fl_conf_need(c->conf, p->name, "days", &days, err);
-	if (rc == FL_OK)
-		rc = fl_conf_need(c->conf, p->name, "start", &start, err);
-	if (rc == FL_OK)
-		rc = fl_conf_u64(c->conf, p->name, "length", 1, 10080, 60, &length, err);
-	if (rc == FL_OK)
-		rc = fl_window_parse(days, start, length, &p->window, err);
-	return rc == FL_OK ? rc : fl_wrap(err, FL_E_CONFIG, "[%s]", p->name);
+	return load_window(c, p->name, &p->window, err);
 }
 
 static enum fl_rc load_components(struct fl_config *c, struct fl_err *err)
@@ -189,9 +223,11 @@ enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err
 	if (rc == FL_OK)
 		rc = load_policy(ret, FL_GATE_ACTIVATE, "activate", err);
 	if (rc == FL_OK)
+		rc = load_rate(ret, err);
+	if (rc == FL_OK)
 		rc = load_components(ret, err);
-	static const char *const own[] = {"fleet", "store", "control", "policy", "window.", "check",
-					  NULL};
+	static const char *const own[] = {"fleet",   "store", "control",  "policy",
+					  "window.", "check", "download", NULL};
 	if (rc == FL_OK)
 		fl_conf_warn_unknown(ret->conf, own);
 	return rc;

@@ -5,7 +5,7 @@
 
 #include <fairlead/base/buf.h>
 #include <fairlead/base/conf.h>
-#include <fairlead/policy/policy.h>
+#include <fairlead/policy/rate.h>
 
 #define FL_CONFIG_COMPONENTS_MAX 16
 
@@ -31,6 +31,7 @@ struct fl_config {
 	const char *systemctl;
 	struct fl_policy policies[FL_N_GATES];
 	struct fl_policy_set policy_set;
+	struct fl_rate download_rate;
 	size_t n_components;
 	struct fl_config_component components[FL_CONFIG_COMPONENTS_MAX];
 };

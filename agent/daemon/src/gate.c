@@ -32,9 +32,7 @@ static uint64_t seal_s(const struct fl_job_run *run)
 bool fl_gate_open(struct fl_job_run *run, enum fl_gate gate)
 {
 	struct fl_agent *agent = run->agent;
-	const struct fl_policy_facts facts = {.time_known = agent->time_known ||
-							    fl_clock_wall_s(agent->clock) >
-								    (int64_t)agent->trust.state.t_min,
+	const struct fl_policy_facts facts = {.time_known = fl_agent_knows_time(agent),
 					      .space_bytes = free_bytes(agent->config.store_dir)};
 	const struct fl_policy_request request = {
 		.gate = gate,

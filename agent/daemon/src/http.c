@@ -14,6 +14,7 @@
 #define STALL_TIMEOUT_S	   30L
 #define STALL_BYTES_S	   16L
 #define ANSWER_TIMEOUT_S   60L /* of requests that are not ranged */
+#define LIMITED_RUN	   16384L /* bytes at once while there is a limit: few over it */
 
 /* One watched socket of curl. */
 struct watch {
@@ -103,12 +104,19 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *user)
 	return uv_timer_start(&http->timer, on_timer, timeout_ms == 0 ? 1 : (uint64_t)timeout_ms, 0);
 }
 
-/* Without this the next program that is started would get it. */
+/*
+ * Close-on-exec: the next program that is started would get it. While there is a limit the kernel may hold no more than the
+ * bucket: what it takes from the line before anybody reads it has come in all the same.
+ */
 static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	(void)user;
+	const struct fl_http *http = user;
+	const int few = (int)FL_BUCKET_BYTES / 2; /* doubled by the kernel */
 	(void)purpose;
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd >= 0 && http->limited)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few));
+	return fd;
 }
 
 static enum fl_rc open_library(struct fl_http *http, struct fl_err *err)
@@ -134,8 +142,10 @@ enum fl_rc fl_http_init(struct fl_http *http, uv_loop_t *loop, struct fl_err *er
 	const int status = uv_timer_init(loop, &http->timer);
 	if (status != 0)
 		return fl_fail(err, FL_E_NO_MEMORY, -status, "timer");
+	FL_BUG_ON(uv_timer_init(loop, &http->bucket_timer) != 0);
 	http->loop = loop;
-	http->timer.data = http;
+	http->timer.data = http->bucket_timer.data = http;
+	fl_bucket_init(&http->bucket, uv_now(loop));
 	return FL_OK;
 }
 
@@ -146,9 +156,59 @@ void fl_http_done(struct fl_http *http)
 	if (http->multi != NULL)
 		curl->multi_cleanup(http->multi);
 	uv_close((uv_handle_t *)&http->timer, NULL);
+	uv_close((uv_handle_t *)&http->bucket_timer, NULL);
 	http->multi = NULL;
 	http->loop = NULL;
 }
+
+/* ---- the limit ---------------------------------------------------------------------------------------- */
+
+static uint64_t limit_now(const struct fl_http *http)
+{
+	return http->limit == NULL ? 0 : http->limit(http->limit_ctx);
+}
+
+static void unhold(struct fl_http_request *r)
+{
+	struct fl_http_request **place = &r->http->held;
+	while (*place != NULL && *place != r)
+		place = &(*place)->next_held;
+	if (*place == r)
+		*place = r->next_held;
+	r->next_held = NULL;
+}
+
+/* One at a time: what it takes may leave nothing for the next. */
+static void on_bucket(uv_timer_t *timer)
+{
+	struct fl_http *http = timer->data;
+	struct fl_http_request *r = http->held;
+	if (r == NULL)
+		return;
+	unhold(r);
+	if (http->held != NULL)
+		uv_timer_start(timer, on_bucket, 1, 0);
+	fl_http_resume(r);
+}
+
+/* Nothing may come in now: the request waits for its turn. */
+static bool over_limit(struct fl_http_request *r)
+{
+	struct fl_http *http = r->http;
+	if (!r->ranged)
+		return false;
+	const uint64_t wait = fl_bucket_wait_ms(&http->bucket, limit_now(http), uv_now(http->loop));
+	if (wait == 0)
+		return false;
+	struct fl_http_request **place = &http->held;
+	while (*place != NULL && *place != r)
+		place = &(*place)->next_held;
+	*place = r;
+	uv_timer_start(&http->bucket_timer, on_bucket, wait, 0);
+	return true;
+}
+
+/* ---- a request ---------------------------------------------------------------------------------------- */
 
 /* Is the answer the one that was asked for? Looked at once, before the first byte is handed on. */
 static bool answer_fits(struct fl_http_request *r)
@@ -181,6 +241,8 @@ static size_t on_curl_data(char *data, size_t size, size_t count, void *user)
 	}
 	if (r->wrong_answer)
 		return 0;
+	if (over_limit(r))
+		return CURL_WRITEFUNC_PAUSE;
 	switch (r->on_data(r, data, len)) {
 	case FL_HTTP_PAUSE:
 		return CURL_WRITEFUNC_PAUSE;
@@ -188,6 +250,8 @@ static size_t on_curl_data(char *data, size_t size, size_t count, void *user)
 		r->cancelled = true;
 		return 0;
 	case FL_HTTP_TAKEN:
+		if (r->ranged)
+			fl_bucket_spend(&r->http->bucket, len);
 		return len;
 	}
 	return 0;
@@ -216,6 +280,7 @@ static void release(struct fl_http_request *r)
 {
 	if (r->easy == NULL)
 		return;
+	unhold(r);
 	curl->multi_remove_handle(r->http->multi, r->easy);
 	curl->easy_cleanup(r->easy);
 	curl->slist_free_all(r->headers);
@@ -248,6 +313,7 @@ static void set_options(struct fl_http *http, struct fl_http_request *r)
 	curl->easy_setopt(e, CURLOPT_URL, r->url);
 	curl->easy_setopt(e, CURLOPT_PRIVATE, r);
 	curl->easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl->easy_setopt(e, CURLOPT_OPENSOCKETDATA, http);
 	curl->easy_setopt(e, CURLOPT_WRITEFUNCTION, on_curl_data);
 	curl->easy_setopt(e, CURLOPT_WRITEDATA, r);
 	curl->easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_error);
@@ -258,7 +324,10 @@ static void set_options(struct fl_http *http, struct fl_http_request *r)
 	curl->easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl->easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_S);
 	curl->easy_setopt(e, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
-	curl->easy_setopt(e, CURLOPT_BUFFERSIZE, (long)FL_HTTP_RUN_MAX);
+	const bool limited = limit_now(http) != 0;
+	curl->easy_setopt(e, CURLOPT_BUFFERSIZE, limited ? LIMITED_RUN : (long)FL_HTTP_RUN_MAX);
+	curl->easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)(limited != http->limited));
+	http->limited = limited;
 	curl->easy_setopt(e, CURLOPT_CAINFO, http->ca_path);
 	curl->easy_setopt(e, CURLOPT_CAPATH, NULL);
 	curl->easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -290,6 +359,7 @@ enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct
 	r->curl_error[0] = '\0';
 	r->range[0] = '\0';
 	r->headers = NULL;
+	r->next_held = NULL;
 	r->easy = curl->easy_init();
 	if (r->easy == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "libcurl");

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTPS requests by libcurl's multi interface on the loop: one fleet CA, own certificate where there is one, no redirects,
- * no other scheme than https, no content encoding, a deadline without progress.
+ * no other scheme than https, no content encoding, a deadline without progress. Downloads (ranged requests) share one limit of
+ * bytes per second.
  */
 #ifndef FAIRLEAD_DAEMON_HTTP_H
 #define FAIRLEAD_DAEMON_HTTP_H
 
 #include <fairlead/base/err.h>
+#include <fairlead/policy/rate.h>
 
 #include <curl/curl.h>
 #include <stdint.h>
@@ -17,6 +19,12 @@ struct fl_http {
 	CURLM *multi; /* NULL before the first request */
 	uv_timer_t timer;
 	const char *ca_path, *cert_path, *key_path; /* kept */
+	uint64_t (*limit)(void *ctx); /* bytes per second of all downloads now, 0: none; NULL: never one */
+	void *limit_ctx;
+	bool limited; /* there was one when the last request began */
+	struct fl_bucket bucket;
+	uv_timer_t bucket_timer;
+	struct fl_http_request *held; /* by the limit, in the order of their turns */
 };
 
 enum fl_http_take {
@@ -43,6 +51,7 @@ struct fl_http_request {
 	char range[64];
 	char curl_error[CURL_ERROR_SIZE];
 	bool checked, wrong_answer, running, cancelled;
+	struct fl_http_request *next_held;
 };
 
 #define FL_HTTP_RUN_MAX (128 * 1024) /* bytes that one on_data may bring */

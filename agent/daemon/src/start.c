@@ -100,6 +100,13 @@ static enum fl_rc open_data(struct fl_agent *agent, struct fl_err *err)
 
 /* ---- start ------------------------------------------------------------------------------------------------- */
 
+static uint64_t download_limit(void *ctx)
+{
+	const struct fl_agent *agent = ctx;
+	return fl_rate_at(&agent->config.download_rate, fl_agent_knows_time(agent),
+			  fl_agent_now_s(agent));
+}
+
 /* After a failure the agent ends, and is started again. */
 static enum fl_rc run_parts(struct fl_agent *agent, struct fl_err *err)
 {
@@ -117,6 +124,8 @@ static enum fl_rc run_parts(struct fl_agent *agent, struct fl_err *err)
 	agent->http.ca_path = agent->config.ca_path;
 	agent->http.cert_path = agent->config.certificate_path;
 	agent->http.key_path = agent->config.key_uri + strlen("file:");
+	agent->http.limit = download_limit;
+	agent->http.limit_ctx = agent;
 	agent->running = true;
 	fl_agent_connect(agent);
 	return FL_OK;
