@@ -156,11 +156,12 @@ static bool find_partuuid(const char *path, char out[FL_NAME_MAX + 1])
 	return found;
 }
 
-/* `set fl_part_X="…"`, with or without the quotes, on a line of its own. */
-static bool find_setting(const char *text, const char *slot, char out[FL_NAME_MAX + 1])
+/* `set NAME_X="…"`, with or without the quotes, on a line of its own. */
+static bool find_setting(const char *text, const char *name, const char *slot,
+			 char out[FL_NAME_MAX + 1])
 {
 	char key[FL_NAME_MAX + 32];
-	snprintf(key, sizeof(key), "set fl_part_%s=", slot);
+	snprintf(key, sizeof(key), "set %s_%s=", name, slot);
 	for (const char *p = text; (p = strstr(p, key)) != NULL; p++) {
 		const char *value = p + strlen(key);
 		value += *value == '"' ? 1 : 0;
@@ -174,6 +175,25 @@ static bool find_setting(const char *text, const char *slot, char out[FL_NAME_MA
 	return false;
 }
 
+/* Is it one of those that the components have in that slot? What they are the system may not tell. */
+static void check_partition(const struct fl_boot_host *host, const char *slot, const char *name,
+			    const char *set, struct findings *f)
+{
+	char real[FL_NAME_MAX + 1];
+	bool told = false;
+	bool found = false;
+	for (size_t i = 0; i < host->n_parts && !found; i++) {
+		const struct fl_boot_part *part = &host->parts[i];
+		if (strcmp(part->slot, slot) != 0 || !find_partuuid(part->path, real))
+			continue;
+		told = true;
+		found = strcmp(set, real) == 0;
+	}
+	if (told)
+		findings_add(f, found, "%s_%s (%s) is a partition of slot %s", name, slot, set,
+			     slot);
+}
+
 static void check_slots(const struct fl_boot_host *host, struct findings *f)
 {
 	struct fl_err why;
@@ -181,15 +201,14 @@ static void check_slots(const struct fl_boot_host *host, struct findings *f)
 	const bool there = grub_read_part(host, "slots.cfg", &text, &why) == FL_OK;
 	findings_add(f, there, "GRUB's list of the slots is there: slots.cfg");
 	for (size_t i = 0; there && i < host->n_slots; i++) {
-		const struct fl_boot_slot *slot = &host->slots[i];
+		const char *slot = host->slots[i].name;
 		char set[FL_NAME_MAX + 1] = "";
-		char real[FL_NAME_MAX + 1] = "";
-		const bool listed = find_setting(fl_buf_str(&text), slot->name, set);
-		findings_add(f, listed, "slots.cfg names the partition of slot %s", slot->name);
-		if (listed && find_partuuid(slot->path, real))
-			findings_add(f, strcmp(set, real) == 0,
-				     "slot %s is the same partition for GRUB (%s) and here (%s)",
-				     slot->name, set, real);
+		const bool listed = find_setting(fl_buf_str(&text), "fl_part", slot, set);
+		findings_add(f, listed, "slots.cfg names the partition of slot %s", slot);
+		if (listed)
+			check_partition(host, slot, "fl_part", set, f);
+		if (find_setting(fl_buf_str(&text), "fl_kernel_part", slot, set))
+			check_partition(host, slot, "fl_kernel_part", set, f);
 	}
 	fl_buf_free(&text);
 }

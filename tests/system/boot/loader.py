@@ -185,6 +185,17 @@ def slot_tree(folder, kit, letter, test, files=None):
     return tree
 
 
+def kernel_tree(folder, kit, letter):
+    """The content of a slot's kernel partition, whose initramfs prints one line more, `GUEST kernel=LETTER`."""
+    tree = Path(folder) / f"kernel-{letter}"
+    shutil.rmtree(tree, ignore_errors=True)
+    (tree / "boot").mkdir(parents=True)
+    shutil.copy(kit.kernel, tree / "boot/vmlinuz")
+    write_program(tree / "init", kit.init.replace("exec switch_root", f"echo GUEST kernel={letter}\nexec switch_root"))
+    run("sh", "-c", f"cd '{tree}' && {{ cat '{kit.initramfs}'; echo init | cpio -o -H newc -R 0:0 --quiet | gzip; }} >boot/initrd.img")
+    return tree
+
+
 class Disk:
     """A raw image with a GPT (or an MBR: table="dos"), the first partition at 1 MiB."""
 
@@ -245,10 +256,12 @@ class Disk:
 class Machine:
     """One QEMU. `firmware`: its arguments; the console's text grows in .text."""
 
+    drive = "if=virtio"
+
     def __init__(self, disk, firmware, more=(), memory=512, cache="writethrough", log=None):
         self.command = ["qemu-system-x86_64", "-accel", "tcg", "-m", str(memory), "-nodefaults", "-nographic",
                         "-serial", "stdio", "-net", "none",
-                        "-drive", f"if=virtio,file={disk.path},format=raw,cache={cache}", *firmware, *more]
+                        "-drive", f"{self.drive},file={disk.path},format=raw,cache={cache}", *firmware, *more]
         self.process, self.reader, self.bytes, self.log = None, None, b"", log
 
     def __enter__(self):
@@ -307,3 +320,8 @@ def boots(text):
 
 def contents(text):
     return re.findall(r"GUEST slot=\S* content=(\S*)", text)
+
+
+def kernels(text):
+    """Of kernel_tree(), in order."""
+    return re.findall(r"GUEST kernel=(\S*)", text)

@@ -6,6 +6,7 @@ read from a second disk: a script, run as $slot by whichever slot starts, with t
 """
 import os
 import random
+import re
 import shutil
 import sys
 import time
@@ -16,7 +17,8 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
 from harness import BIN, ROOT, run
-from loader import ARGS, Disk, Kit, Machine, Part, boots, contents, slot_tree
+from loader import ARGS, Disk, Kit, Machine, Part, boots, contents, copy_program, kernel_tree, kernels, slot_tree
+from system import Grub
 
 MODULES = ("biosdisk part_msdos ext2 normal linux loadenv test echo configfile regexp probe hashsum gcry_sha256 eval sleep "
            "reboot boot serial terminal").split()
@@ -84,6 +86,8 @@ def base(tmp_path_factory):
 class Gateway:
     """A copy of the disk; start(script) is one power-on until the guest powers off."""
 
+    begin = START
+
     def __init__(self, base, folder):
         self.disk, self.script = base, folder / "script"
         self.disk = object.__new__(Disk)
@@ -91,7 +95,7 @@ class Gateway:
         run("cp", "--sparse=always", base.path, self.disk.path)
 
     def machine(self, script):
-        self.script.write_bytes((START + script).encode().ljust(4096, b"\0"))
+        self.script.write_bytes((self.begin + script).encode().ljust(4096, b"\0"))
         return Machine(self.disk, [], ["-drive", f"if=virtio,file={self.script},format=raw,readonly=on"], memory=256)
 
     def start(self, script):
@@ -204,3 +208,99 @@ def test_power_cuts_without_a_trial_change_nothing(gateway):
             machine.cut()
         assert gateway.state() == before
     assert gateway.start("") == ["a"]
+
+
+class Group(Gateway):
+    """A GPT, and beside each slot's root a partition for its kernel: two components of the same letters."""
+
+    begin = START.replace("/dev/vda1", "/dev/vda2") + """
+mkdir -p /dev/disk/by-partuuid
+link() { ln -sf /dev/vda$1 /dev/disk/by-partuuid/$(blkid -o value -s PART_ENTRY_UUID -p /dev/vda$1); }
+"""
+    config = """[boot]
+backend = grub
+dir = /mnt/fairlead
+loader = /mnt/grub.cfg
+[host]
+running_slot = /tmp/running
+[component.kernel]
+handler = rootfs
+slot.a = /dev/vda5
+slot.b = /dev/vda6
+[component.rootfs]
+handler = rootfs
+slot.a = /dev/vda3
+slot.b = /dev/vda4
+"""
+
+
+@pytest.fixture(scope="module")
+def group_base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("group")
+    kit = Kit.ready()
+    disk = Disk(folder / "base.img", [*Grub.parts, Part("slot-a", 40), Part("slot-b", 40), Part("kernel-a", 20), Part("kernel-b", 20)])
+    for letter in "ab":
+        tree = slot_tree(folder, kit, letter, "tr -d '\\0' </dev/vdb >/tmp/script; . /tmp/script",
+                         {"etc/fairlead/gateway.conf": Group.config, "mnt/empty": ""})
+        shutil.rmtree(tree / "boot")
+        copy_program("/sbin/blkid", tree)
+        disk.ext4(f"slot-{letter}", tree)
+        disk.ext4(f"kernel-{letter}", kernel_tree(folder, kit, letter))
+    Grub.install(disk, folder)
+    slots = folder / "boot/fairlead/slots.cfg"
+    slots.write_text(slots.read_text() + "".join(
+        f"set fl_kernel_part_{letter}={run('sfdisk', '--part-uuid', disk.path, number).strip().lower()}\n"
+        for letter, number in (("a", 5), ("b", 6))))
+    disk.debugfs("boot", "rm /fairlead/slots.cfg", write=True)
+    disk.debugfs("boot", f"write {slots} /fairlead/slots.cfg", write=True)
+    return disk
+
+
+@pytest.fixture
+def group(group_base, tmp_path):
+    return Group(group_base, tmp_path)
+
+
+def test_a_kernel_partition_is_tried_and_given_up_with_its_root(group):
+    assert group.start("""
+        [ $slot = b ] && exit 1
+        if [ -e /mnt/done ]; then poweroff -f; fi
+        touch /mnt/done
+        for number in 3 4 5 6; do link $number; done
+        fairlead-boot doctor
+        fairlead-boot trial b && again
+    """) == ["a", "b", "a"]
+    assert contents(group.text) == ["a", "b", "a"]
+    assert kernels(group.text) == ["a", "b", "a"]
+    assert "FAULT" not in group.text
+    for letter in "ab":
+        assert re.search(f"ok +fl_kernel_part_{letter} .* is a partition of slot {letter}", group.text)
+
+
+def spoil_kernel(disk):
+    disk.write("kernel-b", 0, bytes(64 * 1024))
+
+
+def delete_kernel(disk):
+    run("sfdisk", "-q", "--no-reread", "--no-tell-kernel", "--delete", disk.path, 6)
+
+
+@pytest.mark.parametrize("break_it", [spoil_kernel, delete_kernel])
+def test_a_trial_without_its_kernel_partition_is_the_good_slot_at_once(group, break_it):
+    break_it(group.disk)
+    assert group.start("""
+        [ -e /mnt/done ] && poweroff -f
+        touch /mnt/done
+        fairlead-boot trial b && again
+    """) == ["a", "a"]
+    assert kernels(group.text) == ["a", "a"]
+
+
+def test_a_list_with_another_slots_kernel_is_a_fault(group):
+    assert group.start("""
+        for number in 3 4 5 6; do link $number; done
+        sed -i s/fl_kernel_part_b/fl_kernel_part_x/ /mnt/fairlead/slots.cfg
+        sed -i s/fl_kernel_part_a/fl_kernel_part_b/ /mnt/fairlead/slots.cfg
+        fairlead-boot doctor
+    """) == ["a"]
+    assert re.search("FAULT +fl_kernel_part_b .* is a partition of slot b", group.text)
