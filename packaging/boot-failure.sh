@@ -1,42 +1,82 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# What is left of the boot before this one, in one line: [host] boot_failure of the helper, which tells it only when a trial
-# did not come up. A panic from pstore, else a reset by the hardware watchdog, and the last complaints of that boot's journal.
+# What is left of the boot before this one: [host] boot_failure. The first line says why it ended: a panic from pstore, else a
+# reset by the hardware watchdog, and the last complaints of its journal. The helper tells it when a trial did not come up. The
+# lines below are the end of that boot's log, of the panic or of the journal, which the agent reports with a job it rolled back.
 #
-#   boot-failure FILE      run once, at boot, before fairlead-helper; FAIRLEAD_SYS: another /sys, for tests
+#   boot-failure FILE SEEN   run once, at boot, before fairlead-helper; SEEN: this program's memory
+#   FAIRLEAD_ROOT            for tests: where sys, proc and var are
 set -u
 LC_ALL=C
 export LC_ALL
 
-sys=${FAIRLEAD_SYS:-/sys}
-out=$1
+root=${FAIRLEAD_ROOT:-}
+out=$1 seen=$2
 limit=230 # the helper keeps one line, a report about as much
+log_limit=3800 # with the line above it no more than the agent and the helper read
 card_reset=32 # WDIOF_CARDRESET
+# What the service manager says of an orderly end would push out all that came before it.
+routine=' systemd\[1\]: \(.*: Deactivated successfully\|\(Start\|Stopp\|Finish\|Reach\|Clos\|Remov\|Creat\|Listen\|Mount\|Unmount\)\(ed\|ing\) \)'
 
-panic() {
-  for record in "$sys"/fs/pstore/dmesg-* /var/lib/systemd/pstore/*/dmesg.txt; do
-    [ -e "$record" ] || continue
-    line=$(grep -a -h -o -m 1 'Kernel panic.*' "$record") && printf '%s' "$line" && return
+# Records stay until somebody removes them: those that another boot has seen tell nothing of the last one.
+new_panic() {
+  known=$(cat "$seen" 2>/dev/null)
+  records=$(find "$root/sys/fs/pstore" "$root/var/lib/systemd/pstore" -type f -name 'dmesg*' -exec sha256sum {} + 2>/dev/null)
+  [ "$records" = "$known" ] || printf '%s\n' "$records" 2>/dev/null >"$seen"
+  printf '%s\n' "$records" | while read -r sum record; do
+    case $known in *"$sum"*) continue ;; esac
+    grep -a -q 'Kernel panic' "$record" && printf '%s' "$record" && break
   done
-  return 1
 }
 
 watchdog() {
-  for status in "$sys"/class/watchdog/*/bootstatus; do
+  for status in "$root"/sys/class/watchdog/*/bootstatus; do
     [ -e "$status" ] || continue
     bits=$(cat "$status")
     [ "$((bits & card_reset))" -eq 0 ] || { printf 'reset by the watchdog'; return; }
   done
-  return 1
 }
 
-complaints() {
-  journalctl --boot=-1 --priority=err --lines=3 --output=cat --no-pager --quiet 2>/dev/null | tr '\n' ';'
+slot() {
+  sed -n 's/.*fairlead\.slot=\([a-z]*\).*/\1/p' | head -n 1
 }
 
-reason=$(panic || watchdog)
-log=$(complaints)
-line=$(printf '%s' "$reason${reason:+${log:+; log: }}$log" | tr -c '[:print:]' ' ' | cut -c "1-$limit")
+last_journal() {
+  journalctl --boot=-1 --no-pager --quiet "$@" 2>/dev/null
+}
+
+# A boot that ended early has no journal, and the last one is then of a boot before it, of the slot that runs now.
+has_journal() {
+  [ "$(last_journal --dmesg --output=cat | grep -a 'ommand line: ' | slot)" != "$(slot <"$root/proc/cmdline")" ]
+}
+
+printable() {
+  tr -c '[:print:]\n' ' ' | cut -c "1-$limit"
+}
+
+# The last lines of the log, as many as may be.
+end_of_log() {
+  while [ "${#log}" -gt "$log_limit" ]; do
+    log=${log#*
+}
+  done
+  printf '%s' "$log${log:+
+}"
+}
+
+record=$(new_panic)
+complaints='' log=''
+if has_journal; then
+  complaints=$(last_journal --priority=err --lines=3 --output=cat | tr '\n' ';')
+  log=$(last_journal --lines=500 --output=short-monotonic --no-hostname | grep -a -v "$routine" | printable | tail -c 8000)
+fi
+if [ -n "$record" ]; then
+  reason=$(grep -a -h -o -m 1 'Kernel panic.*' "$record")
+  log=$(printable <"$record" | tail -c 8000)
+else
+  reason=$(watchdog)
+fi
+line=$(printf '%s' "$reason${reason:+${complaints:+; log: }}$complaints" | tr '\n' ' ' | printable)
 rm -f "$out"
-[ -z "$line" ] || printf '%s\n' "$line" >"$out"
+[ -z "$line$log" ] || { printf '%s\n' "$line"; end_of_log; } >"$out"

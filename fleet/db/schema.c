@@ -49,7 +49,12 @@ static const char *const step_2[] = {
 	NULL,
 };
 
-static const char *const *const steps[] = {step_1, step_2};
+static const char *const step_3[] = {
+	"ALTER TABLE jobs ADD COLUMN boot_log TEXT",
+	NULL,
+};
+
+static const char *const *const steps[] = {step_1, step_2, step_3};
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
 

@@ -116,7 +116,7 @@ struct fl_jobs_filter {
 };
 enum fl_rc fl_jobs_list(struct fl_jobs *jobs, const struct fl_jobs_filter *filter,
 			struct fl_buf *out, struct fl_err *err) FL_CHECKED;
-/* One job, with history or without. *final tells whether it is over. FL_E_NOT_FOUND. */
+/* One job, with history and the log of a failed boot or without. *final tells whether it is over. FL_E_NOT_FOUND. */
 enum fl_rc fl_jobs_show(struct fl_jobs *jobs, const char *job_id, bool history, struct fl_buf *out,
 			bool *final, struct fl_err *err) FL_CHECKED;
 

@@ -100,11 +100,12 @@ static enum fl_rc move_job(struct received *r, bool final, struct fl_err *err)
 	const struct fl_report *p = &r->report;
 	return fl_db_run(r->jobs->db,
 			 "UPDATE jobs SET state = $1, final = $2, reason = $3, text = $4, until = $5,"
-			 " next = $6, report_seq = $7, updated = $8 WHERE job_id = $9",
+			 " next = $6, boot_log = $7, report_seq = $8, updated = $9 WHERE job_id = $10",
 			 FL_DB_PARAMS(fl_db_str(p->state), fl_db_num(final), fl_db_str(p->reason),
 				      fl_db_str(p->text),
 				      p->until == 0 ? fl_db_str(NULL) : fl_db_num(p->until),
-				      fl_db_str(p->next), fl_db_num(p->report_seq), fl_db_num(r->now),
+				      fl_db_str(p->next), fl_db_str(p->boot_log),
+				      fl_db_num(p->report_seq), fl_db_num(r->now),
 				      fl_db_str(p->job_id)),
 			 err);
 }

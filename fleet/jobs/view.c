@@ -22,7 +22,8 @@ static const struct member members[] = {
 	{"next", 10},	{"created", 11}, {"updated", 12}, {"target", 14},
 };
 
-#define FINAL_COLUMN 13
+#define FINAL_COLUMN	13
+#define BOOT_LOG_COLUMN 15 /* of one job that is shown with its history */
 
 static size_t slot_of(const char *job_id)
 {
@@ -113,7 +114,7 @@ struct listing {
 	const struct fl_jobs *jobs;
 	struct fl_buf *out;
 	size_t n;
-	bool final;
+	bool history, final;
 };
 
 static enum fl_rc take_listed(void *ctx, const struct fl_db_value *c, struct fl_err *err)
@@ -148,7 +149,11 @@ static enum fl_rc take_shown(void *ctx, const struct fl_db_value *c, struct fl_e
 	struct listing *l = ctx;
 	l->n++;
 	l->final = c[FINAL_COLUMN].number != 0;
-	return append_job(l->jobs, c, l->out, err);
+	enum fl_rc rc = append_job(l->jobs, c, l->out, err);
+	if (rc != FL_OK || !l->history || c[BOOT_LOG_COLUMN].type == FL_DB_NULL)
+		return rc;
+	rc = fl_buf_append_str(l->out, ",\"boot_log\":", err);
+	return rc == FL_OK ? append_value(l->out, &c[BOOT_LOG_COLUMN], err) : rc;
 }
 
 static enum fl_rc take_history(void *ctx, const struct fl_db_value *c, struct fl_err *err)
@@ -185,10 +190,10 @@ static enum fl_rc append_history(struct fl_jobs *jobs, const char *job_id, struc
 enum fl_rc fl_jobs_show(struct fl_jobs *jobs, const char *job_id, bool history, struct fl_buf *out,
 			bool *final, struct fl_err *err)
 {
-	struct listing l = {.jobs = jobs, .out = out};
+	struct listing l = {.jobs = jobs, .out = out, .history = history};
 	const struct fl_db_value params[] = {fl_db_str(job_id)};
-	struct fl_db_query query = {"SELECT " JOB_COLUMNS " FROM jobs WHERE job_id = $1", params, 1,
-				    take_shown, &l};
+	struct fl_db_query query = {"SELECT " JOB_COLUMNS ", boot_log FROM jobs WHERE job_id = $1",
+				    params, 1, take_shown, &l};
 	enum fl_rc rc = fl_db_each(jobs->db, &query, err);
 	if (rc == FL_OK && l.n == 0)
 		return fl_fail(err, FL_E_NOT_FOUND, 0, "no job '%s'", job_id);

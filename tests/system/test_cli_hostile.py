@@ -112,6 +112,13 @@ def test_words_of_others_cannot_steer_the_terminal(server):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr), words
 
 
+def test_the_log_of_a_failed_boot_is_shown_line_by_line(server):
+    job = {"job_id": JOB_ID, "state": "rolled_back", "boot_log": "one\n\ntwo \x1b[2J\r\x9b\nthree"}
+    server.answers["GET", "/api/v1/jobs/" + JOB_ID] = lambda _: (200, job)
+    shown = server.fairlead("jobs", "show", JOB_ID).stdout
+    assert shown.endswith("\nlog of the boot that failed:\n  one\n  \n  two ?[2J??\n  three\n")
+
+
 def test_a_list_is_asked_for_page_by_page(server):
     everyone = [f"gw-{number:04}" for number in range(1203)]
 

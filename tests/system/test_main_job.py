@@ -133,6 +133,7 @@ def test_release_that_does_not_boot_is_rolled_back(fleet, gateway, published, im
     shown = fleet.wait_job(job, "rolled_back")
     assert shown["reason"] == "boot_failed"
     assert "no init" in shown["text"]
+    assert shown["boot_log"] == "slot b: no init, on trial\n"
     assert fleet.states(job) == WAY_BACK
     assert gateway.slot == "a"
     assert gateway.slot_digest("a") == sha256(images[1])
@@ -145,6 +146,20 @@ def test_next_release_installs_after_one_that_did_not_boot(fleet, gateway, publi
     fleet.wait_job(fleet.deploy(published(4), gateway), "committed")
     assert gateway.slot == "b"
     assert gateway.slot_digest("b") == sha256(images[4])
+
+
+def test_the_log_of_an_older_boot_is_not_that_of_a_job_without_a_restart(fleet, new_gateway, published):
+    def no_trial(made):
+        boot = made.folder / "boot/program"
+        boot.write_text(f'#!/bin/sh\ncase " $* " in *" trial "*) exit 1 ;; esac\nexec {BIN}/fairlead-boot "$@"\n')
+        boot.chmod(0o755)
+        made.conf.write_text(made.conf.read_text().replace(f"program = {BIN}/fairlead-boot", f"program = {boot}"))
+
+    gateway = new_gateway(before_start=no_trial)
+    gateway.wait_connected()
+    (gateway.folder / "run/boot-failure").write_text("an older boot\nand its log\n")
+    shown = fleet.wait_job(fleet.deploy(published(2), gateway), "rolled_back")
+    assert gateway.boots() == ["slot a: boots"] and "boot_log" not in shown
 
 
 def test_failing_check_rolls_back(fleet, new_gateway, published, tmp_path, images):

@@ -72,6 +72,7 @@ static const struct fl_field job_fields[] = {
 	FL_OPT(struct fl_tools_job, updated, U64, ANY, NULL, "seconds since 1970"),
 	FL_OPT(struct fl_tools_job, progress, OBJECT, 0, &progress_schema, "progress"),
 	FL_OPT(struct fl_tools_job, history, LIST, MANY, &step_schema, "history"),
+	FL_OPT(struct fl_tools_job, boot_log, STR, TEXT, NULL, "of the boot that failed"),
 };
 const struct fl_schema fl_tools_job_schema =
 	FL_SCHEMA("job", struct fl_tools_job, job_fields, "a job");

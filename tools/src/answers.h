@@ -42,6 +42,7 @@ struct fl_tools_job {
 	uint64_t created, updated;
 	const struct fl_tools_progress_answer *progress;
 	FL_LIST(struct fl_tools_step) history;
+	const char *boot_log;
 };
 
 struct fl_tools_device {

@@ -6,6 +6,7 @@
 #include "list.h"
 
 #include <fairlead/base/job_state.h>
+#include <fairlead/trust/documents.h>
 
 #include <string.h>
 
@@ -156,6 +157,20 @@ static enum fl_rc print_history(FILE *out, const struct fl_tools_job *job, struc
 	return rc;
 }
 
+static void print_boot_log(FILE *out, const char *log)
+{
+	(void)fputs("\nlog of the boot that failed:\n", out);
+	while (*log != '\0') {
+		char line[FL_BOOT_LOG_MAX + 1];
+		size_t len = strcspn(log, "\n");
+		(void)snprintf(line, sizeof(line), "%.*s", (int)len, log);
+		(void)fputs("  ", out);
+		fl_words_print_clean(out, line);
+		(void)fputc('\n', out);
+		log += log[len] == '\n' ? len + 1 : len;
+	}
+}
+
 static enum fl_rc print_job(const struct fl_tools_call *call, const void *answer,
 			    struct fl_err *err)
 {
@@ -173,7 +188,10 @@ static enum fl_rc print_job(const struct fl_tools_call *call, const void *answer
 	print_line(out, "made", fl_words_time(j->created, now, text));
 	print_line(out, "updated", fl_words_time(j->updated, now, text));
 	print_line(out, "state", line);
-	return j->history.n > 0 ? print_history(out, j, err) : FL_OK;
+	enum fl_rc rc = j->history.n > 0 ? print_history(out, j, err) : FL_OK;
+	if (rc == FL_OK && j->boot_log != NULL)
+		print_boot_log(out, j->boot_log);
+	return rc;
 }
 
 enum fl_rc fl_tools_jobs_show(struct fl_tools_call *call, struct fl_err *err)

@@ -43,6 +43,9 @@ static enum fl_rc load_paths(struct fl_config *c, struct fl_err *err)
 	if (mount != NULL &&
 	    fl_conf_keep_path(c->conf, mount, &c->arena, &c->store_mount, err) != FL_OK)
 		return err->rc;
+	const char *failure = fl_conf_get(c->conf, "host", "boot_failure", "/run/fairlead/boot-failure");
+	if (fl_conf_keep_path(c->conf, failure, &c->arena, &c->boot_failure, err) != FL_OK)
+		return err->rc;
 	const char *check = fl_conf_get(c->conf, "check", "dir", NULL);
 	c->check_gateway = fl_conf_get(c->conf, "check", "gateway", NULL);
 	c->systemctl = fl_conf_get(c->conf, "check", "systemctl", "systemctl");

@@ -29,6 +29,7 @@ struct fl_config {
 	const char *check_dir;	   /* may be NULL */
 	const char *check_gateway; /* NULL: the next hops of the default routes */
 	const char *systemctl;
+	const char *boot_failure;
 	struct fl_policy policies[FL_N_GATES];
 	struct fl_policy_set policy_set;
 	struct fl_rate download_rate;

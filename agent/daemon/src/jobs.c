@@ -99,7 +99,7 @@ static enum fl_rc load_one(struct fl_jobs *jobs, const struct fl_store_job *row,
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "load a job");
 	run->row = *row;
 	run->row.job_envelope = run->row.release_envelope = NULL;
-	run->stored = true;
+	run->stored = run->older = true;
 	run->parked = true;
 	insert(jobs, run);
 	return FL_OK;

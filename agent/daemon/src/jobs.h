@@ -46,6 +46,7 @@ struct fl_job_run {
 	bool parked;	   /* the helper is away: nothing is started */
 	bool saving;
 	bool stored;	   /* the envelopes stand in the store */
+	bool older;	   /* than this process: it went on after a start, maybe of the machine */
 	size_t step_index; /* the component a step is at */
 	uint64_t backoff;  /* failures in a row of the present step */
 	/* waiting_to_download after a failure that may pass: not before resume_ms (loop time; 0: at once), and why */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent.h"
 
+#include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
 #include <fairlead/trust/json.h>
 
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #define JUMP_MAX (UINT64_C(1) << 32) /* a lying fleet shall not use the numbers up */
+#define BOOT_FAILURE_MAX ((size_t)4096)
 #define WINDOW 16 /* reports under way without an acknowledgement */
 
 enum fl_rc fl_outbox_open(struct fl_outbox *outbox, struct fl_agent *agent, struct fl_err *err)
@@ -81,6 +83,20 @@ static void fill_job(struct fl_report *report, const struct fl_store_job *row)
 		report->next = row->next;
 }
 
+/*
+ * The log of the boot that failed stands below the line that the helper tells; NULL: there is none. It proves nothing, so it
+ * needs no helper. A job that this process began has seen no restart.
+ */
+static const char *boot_log(const struct fl_agent *agent, const struct fl_job_run *run, struct fl_buf *file)
+{
+	struct fl_err err;
+	if (!run->older || run->row.state != FL_JOB_ROLLED_BACK ||
+	    fl_file_read(agent->config.boot_failure, file, &err) != FL_OK)
+		return NULL;
+	const char *log = strchr(fl_buf_str(file), '\n');
+	return log == NULL || log[1] == '\0' ? NULL : log + 1;
+}
+
 static enum fl_rc make(struct fl_outbox *outbox, const struct fl_job_run *run,
 		       const struct fl_err *refused, uint64_t *report_seq, struct fl_buf *text,
 		       struct fl_err *err)
@@ -100,8 +116,11 @@ static enum fl_rc make(struct fl_outbox *outbox, const struct fl_job_run *run,
 		.time_quality = agent->time_known ? "fleet" : "system",
 		.state = "refused",
 	};
-	if (run != NULL)
+	struct fl_buf file = FL_BUF(BOOT_FAILURE_MAX);
+	if (run != NULL) {
 		fill_job(&report, &run->row);
+		report.boot_log = boot_log(agent, run, &file);
+	}
 	if (refused != NULL) {
 		report.reason = fl_rc_name(refused->rc);
 		report.text = refused->msg;
@@ -110,6 +129,7 @@ static enum fl_rc make(struct fl_outbox *outbox, const struct fl_job_run *run,
 	report.components.items = components;
 	report.components.n = n;
 	enum fl_rc rc = sign_report(agent, &report, text, err);
+	fl_buf_free(&file);
 	if (rc == FL_OK)
 		*report_seq = ++outbox->report_seq;
 	return rc;

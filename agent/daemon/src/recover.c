@@ -152,7 +152,7 @@ static void on_document(struct fl_helper_call *call, enum fl_rc rc, const struct
 	fl_jobs_on_message(&a->agent->jobs, a->job_text, a->release_text);
 	struct fl_job_run *run = fl_jobs_find(&a->agent->jobs, &a->job);
 	if (run != NULL)
-		run->recover_after_save = true;
+		run->recover_after_save = run->older = true;
 	free_adopt(a);
 }
 

@@ -256,6 +256,7 @@ static const struct fl_field report_fields[] = {
 	FL_OPT(struct fl_report, text, STR, 1024, NULL, "for people"),
 	FL_OPT(struct fl_report, until, U64, ANY, NULL, "waiting until, seconds since 1970 UTC"),
 	FL_OPT(struct fl_report, next, STR, 256, NULL, "what is waited for"),
+	FL_OPT(struct fl_report, boot_log, STR, FL_BOOT_LOG_MAX, NULL, "of the boot that failed"),
 	FL_REQ(struct fl_report, utc, U64, ANY, NULL, "seconds since 1970 UTC"),
 	FL_REQ(struct fl_report, time_quality, STR, WORD, NULL, "none, system or fleet"),
 	FL_REQ(struct fl_report, components, LIST, COMPONENTS, &report_component_schema,

@@ -304,7 +304,8 @@ Test(unit_fleet_jobs, what_people_see_is_json_whatever_a_device_says)
 	struct fl_job_ref job = deploy(&f, &release);
 	struct fl_report r = {.type = "report", .spec = 1, .device_id = "gw-1", .report_seq = 1,
 			      .boot_id = boot_id, .job_id = job.job_id, .state = "failed", .utc = NOW,
-			      .text = "a \"quote\" \\ and </script>", .time_quality = "none"};
+			      .text = "a \"quote\" \\ and </script>",
+			      .boot_log = "init: gone\nPanic\033\n", .time_quality = "none"};
 	struct fl_buf text = fixture_report(f.device_key, &r);
 	struct fl_wire_report message = {.report_seq = 1, .envelope = fl_buf_str(&text)};
 	MUST(fl_jobs_report(&f.jobs, "gw-1", fl_key_public(f.device_key), &message, &err));
@@ -312,6 +313,10 @@ Test(unit_fleet_jobs, what_people_see_is_json_whatever_a_device_says)
 	MUST(fl_jobs_show(&f.jobs, job.job_id, true, &out, &final, &err));
 	cr_assert(final);
 	cr_assert_not_null(strstr(fl_buf_str(&out), "\"text\":\"a \\\"quote\\\" \\\\ and </script>\""));
+	cr_assert_not_null(strstr(fl_buf_str(&out), "\"boot_log\":\"init: gone\\nPanic\\u001b\\n\""));
+	fl_buf_clear(&out);
+	MUST(fl_jobs_show(&f.jobs, job.job_id, false, &out, &final, &err));
+	cr_assert_null(strstr(fl_buf_str(&out), "boot_log"), "only with the history");
 	cr_assert_eq(fl_jobs_show(&f.jobs, boot_id, false, &out, NULL, &err), FL_E_NOT_FOUND);
 	fl_buf_free(&text);
 	fl_buf_free(&out);

@@ -500,6 +500,25 @@ Test(documents, a_report_speaks_in_known_states)
 		     FL_E_DOC_FIELD);
 }
 
+Test(documents, the_log_of_a_boot_has_lines_and_a_limit)
+{
+	char log[FL_BOOT_LOG_MAX + 2];
+	struct fl_report out, in = {.type = "report", .spec = 1, .device_id = "gw-0001", .report_seq = 1,
+				    .boot_id = "5f0c8f55-2a2c-4b42-9d3b-6a2c6fb9f6d0",
+				    .state = "rolled_back", .boot_log = log, .utc = NOW,
+				    .time_quality = "fleet"};
+	struct fl_buf text = FL_BUF((size_t)64 * 1024);
+	memset(log, '\n', sizeof(log));
+	log[FL_BOOT_LOG_MAX] = '\0';
+	cr_assert_eq(fl_report_decode(encode(&fl_report_schema, &in), &w.arena, &out, &w.err),
+		     FL_OK, "%s", w.err.msg);
+	cr_assert_str_eq(out.boot_log, log);
+	log[FL_BOOT_LOG_MAX] = 'x';
+	log[FL_BOOT_LOG_MAX + 1] = '\0';
+	cr_assert_eq(fl_json_encode(&fl_report_schema, &in, &text, &w.err), FL_E_DOC_FIELD);
+	fl_buf_free(&text);
+}
+
 Test(documents, image_info_is_five_members)
 {
 	struct fl_image_info out;

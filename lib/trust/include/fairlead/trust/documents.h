@@ -174,6 +174,8 @@ struct fl_report_component {
 	struct fl_digest release;
 };
 
+#define FL_BOOT_LOG_MAX 4096
+
 struct fl_report {
 	const char *type;
 	uint64_t spec;
@@ -187,6 +189,7 @@ struct fl_report {
 	const char *text;
 	uint64_t until;
 	const char *next;
+	const char *boot_log;
 	uint64_t utc;
 	const char *time_quality;
 	FL_LIST(struct fl_report_component) components;
