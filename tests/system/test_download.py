@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads on a link that others use too: no faster than the owner of the gateway allows."""
+"""Downloads: no faster than the owner of the gateway allows, and from whoever has the bytes."""
+import contextlib
+import shutil
+import socket
+import subprocess
 import threading
 import time
+
+from faults.hostile import Answer
+from harness import eventually, free_ports
 
 LIMIT_KIB_S = 256
 RATE = "\n[download]\nrate_kib_s = {}\n"
@@ -55,3 +62,84 @@ def test_another_limit_holds_within_a_window(fleet, hostile, new_gateway, publis
     gateway = new_gateway(conf=RATE.format(1) + ALWAYS_OPEN, via=hostile)
     gateway.wait_connected()
     fleet.wait_job(fleet.deploy(published(2), gateway), "committed", timeout=60)
+
+
+class Cache:
+    """A static server at the gateway's site: plain HTTP, the files of a release, and what was asked of it."""
+
+    def __init__(self, release):
+        self.port, = free_ports(1)
+        self.release, self.process = release, None
+
+    def __enter__(self):
+        self.process = subprocess.Popen(["busybox", "httpd", "-f", "-vv", "-p", f"127.0.0.1:{self.port}", "-h", self.release],
+                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        eventually(self.answers, "the cache answers")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def answers(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
+
+    @property
+    def conf(self):
+        return f"\n[download]\nsource = http://127.0.0.1:{self.port}\n"
+
+
+def test_a_cache_at_the_site_saves_the_link(fleet, hostile, new_gateway, published):
+    release = published(2)
+    with Cache(release) as cache:
+        gateway = new_gateway(conf=cache.conf, via=hostile)
+        gateway.wait_connected()
+        fleet.wait_job(fleet.deploy(release, gateway), "committed")
+    assert not hostile.requests
+
+
+def test_without_the_cache_the_fleet_serves(fleet, hostile, new_gateway, published):
+    release = published(2)
+    gateway = new_gateway(conf=Cache(release).conf, via=hostile)
+    gateway.wait_connected()
+    fleet.wait_job(fleet.deploy(release, gateway), "committed")
+    assert hostile.served[gateway.id]
+
+
+def test_a_cache_that_lies_is_asked_no_more(fleet, hostile, new_gateway, published, tmp_path):
+    release = published(2)
+    shutil.copytree(release, tmp_path / "cache")
+    for blob in (tmp_path / "cache/blobs").rglob("*"):
+        if blob.is_file():
+            data = bytearray(blob.read_bytes())
+            data[3 << 20] ^= 1
+            blob.write_bytes(data)
+    with Cache(tmp_path / "cache") as cache:
+        gateway = new_gateway(conf=cache.conf, via=hostile)
+        gateway.wait_connected()
+        fleet.wait_job(fleet.deploy(release, gateway), "committed")
+    wrong = [line for line in gateway.log_lines() if "[chunk_mismatch]" in line]
+    assert len(wrong) == 1, wrong
+    total = sum(blob.stat().st_size for blob in (release / "blobs").rglob("*") if blob.is_file())
+    assert total - (3 << 20) - (64 << 10) <= hostile.served[gateway.id] < total
+
+
+def test_a_server_that_asks_for_patience_gets_it(fleet, hostile, new_gateway, published):
+    busy, asked = True, []
+
+    def answer(_request):
+        asked.append(time.monotonic())
+        return Answer(status="503 Service Unavailable", headers={"Retry-After": "14"}) if busy else None
+    hostile.content = answer
+    gateway = new_gateway(via=hostile)
+    gateway.wait_connected()
+    job = fleet.deploy(published(2), gateway)
+    begin = time.time()
+    shown = eventually(lambda: (shown := fleet.job(job))["state"] == "waiting_to_download" and shown.get("reason") and shown, "it waits")
+    assert shown["reason"] == "http_status"
+    assert begin + 8 <= shown["until"] <= begin + 20
+    busy = False
+    fleet.wait_job(job, "committed")
+    assert asked[1] - asked[0] >= 14

@@ -149,8 +149,12 @@ static bool is_window(const char *value)
 	return strncmp(value, "window.", 7) == 0;
 }
 
-static enum fl_rc load_rate(struct fl_config *c, struct fl_err *err)
+static enum fl_rc load_download(struct fl_config *c, struct fl_err *err)
 {
+	const char *source = fl_conf_get(c->conf, "download", "source", NULL);
+	if (source != NULL && strncmp(source, "http://", 7) != 0 && strncmp(source, "https://", 8) != 0)
+		return fl_fail(err, FL_E_CONFIG, 0, "[download] source: http:// or https://");
+	c->download_source = source;
 	struct fl_rate *rate = &c->download_rate;
 	const char *window = fl_conf_get(c->conf, "download", "window", NULL);
 	enum fl_rc rc = fl_conf_u64(c->conf, "download", "rate_kib_s", 0, RATE_KIB_MAX, 0,
@@ -226,7 +230,7 @@ enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err
 	if (rc == FL_OK)
 		rc = load_policy(ret, FL_GATE_ACTIVATE, "activate", err);
 	if (rc == FL_OK)
-		rc = load_rate(ret, err);
+		rc = load_download(ret, err);
 	if (rc == FL_OK)
 		rc = load_components(ret, err);
 	static const char *const own[] = {"fleet",   "store", "control",  "policy",

@@ -33,6 +33,7 @@ struct fl_config {
 	struct fl_policy policies[FL_N_GATES];
 	struct fl_policy_set policy_set;
 	struct fl_rate download_rate;
+	const char *download_source; /* NULL: none of this gateway's own */
 	size_t n_components;
 	struct fl_config_component components[FL_CONFIG_COMPONENTS_MAX];
 };

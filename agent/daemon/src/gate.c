@@ -86,8 +86,8 @@ void fl_step_waiting_to_download(struct fl_job_run *run)
 	}
 	const uint64_t now = uv_now(&run->agent->loop);
 	if (run->resume_ms > now) { /* something that may pass went wrong */
-		fl_job_wait(run, &run->resume_why, run->resume_next, 0, run->resume_ms - now,
-			    on_download_again);
+		fl_job_wait(run, &run->resume_why, run->resume_next, run->resume_s,
+			    run->resume_ms - now, on_download_again);
 		return;
 	}
 	if (!run->opened)

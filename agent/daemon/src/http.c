@@ -303,6 +303,9 @@ static void finish(struct fl_http_request *r, CURLcode result)
 	else if (result != CURLE_OK)
 		rc = fl_fail(&err, code_of(result), 0, "%s",
 			     r->curl_error[0] != '\0' ? r->curl_error : curl->easy_strerror(result));
+	curl_off_t retry_after_s = 0;
+	curl->easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	r->retry_after_s = retry_after_s > 0 ? (uint64_t)retry_after_s : 0;
 	release(r);
 	r->on_done(r, status, rc, &err);
 }
@@ -317,7 +320,7 @@ static void set_options(struct fl_http *http, struct fl_http_request *r)
 	curl->easy_setopt(e, CURLOPT_WRITEFUNCTION, on_curl_data);
 	curl->easy_setopt(e, CURLOPT_WRITEDATA, r);
 	curl->easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_error);
-	curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https");
+	curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->plain ? "http,https" : "https");
 	curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl->easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl->easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTPS requests by libcurl's multi interface on the loop: one fleet CA, own certificate where there is one, no redirects,
- * no other scheme than https, no content encoding, a deadline without progress. Downloads (ranged requests) share one limit of
+ * no other scheme than https where the caller does not say so, no content encoding, a deadline without progress. Downloads (ranged requests) share one limit of
  * bytes per second.
  */
 #ifndef FAIRLEAD_DAEMON_HTTP_H
@@ -37,6 +37,7 @@ struct fl_http_request {
 	/* set by the caller */
 	const char *url;
 	bool with_certificate;
+	bool plain;		 /* http:// will do, too */
 	const char *post_json;	 /* NULL: GET */
 	bool ranged;		 /* Range: bytes=first-last, answered by 206 with just that */
 	uint64_t first, last;
@@ -44,6 +45,7 @@ struct fl_http_request {
 	enum fl_http_take (*on_data)(struct fl_http_request *r, const void *data, size_t len);
 	/* On the loop, exactly once unless starting failed. status: HTTP's, 0 when none came. */
 	void (*on_done)(struct fl_http_request *r, long status, enum fl_rc rc, const struct fl_err *err);
+	uint64_t retry_after_s; /* in on_done: what a server that is busy asked for, 0: nothing */
 	/* private */
 	struct fl_http *http;
 	CURL *easy;

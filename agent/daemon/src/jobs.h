@@ -50,7 +50,7 @@ struct fl_job_run {
 	size_t step_index; /* the component a step is at */
 	uint64_t backoff;  /* failures in a row of the present step */
 	/* waiting_to_download after a failure that may pass: not before resume_ms (loop time; 0: at once), and why */
-	uint64_t resume_ms;
+	uint64_t resume_ms, resume_s; /* the same moment */
 	struct fl_err resume_why;
 	char resume_next[16];
 	struct fl_jobs_save save;

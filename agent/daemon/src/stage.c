@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define SOURCE_ROUNDS	3 /* over all sources without a piece between; then the job waits, with the reason */
-#define RETRY_FIRST_MS	250
 #define NEEDS_PER_TURN	16
 #define NEED_ARENA_MAX	((size_t)4096)
 
@@ -127,7 +125,7 @@ static enum fl_rc put_piece(struct fl_stage *s, uint64_t object, const void *dat
 		return rc;
 	s->n_out++;
 	s->next++;
-	s->bad_sources = 0;
+	fl_sources_good(&s->sources);
 	flush_out(s);
 	return FL_OK;
 }
@@ -183,20 +181,20 @@ static void on_retry(uv_timer_t *timer)
 	serve(timer->data);
 }
 
-/* Another try: the next source at once, and a pause each time all of them have failed. */
-static void source_failed(struct fl_stage *s, const struct fl_err *err)
+/* Another one, or none for now: then the job waits, with the reason. */
+static void source_failed(struct fl_stage *s, const struct fl_err *err, uint64_t retry_after_s)
 {
 	s->failure = *err;
 	s->chunk_len = 0;
-	s->bad_sources++;
 	fl_log_err(FL_LOG_WARNING, err, "component %s: source %s", s->request.component, s->url);
-	s->source = (s->source + 1) % s->request.n_sources;
-	const unsigned rounds = (unsigned)(s->bad_sources / s->request.n_sources);
-	if (rounds >= SOURCE_ROUNDS) {
+	const struct fl_sources_next next =
+		fl_sources_failed(&s->sources, err->rc, retry_after_s, uv_now(&s->agent->loop));
+	if (next.spent) {
+		s->retry_ms = next.wait_ms;
 		end_channel(s, err);
 		return;
 	}
-	uv_timer_start(s->retry, on_retry, rounds == 0 ? 0 : (uint64_t)RETRY_FIRST_MS << rounds, 0);
+	uv_timer_start(s->retry, on_retry, next.wait_ms, 0);
 }
 
 /* Items are cut out of the stream as they become whole; the runner's pace is kept by pausing the source. */
@@ -230,6 +228,7 @@ static enum fl_http_take on_http_data(struct fl_http_request *r, const void *dat
 static void on_http_done(struct fl_http_request *r, long status, enum fl_rc rc, const struct fl_err *err)
 {
 	struct fl_stage *s = r->user;
+	const uint64_t retry_after_s = r->retry_after_s;
 	(void)status;
 	s->http = NULL;
 	free(r);
@@ -242,7 +241,7 @@ static void on_http_done(struct fl_http_request *r, long status, enum fl_rc rc, 
 	}
 	if (rc == FL_OK)
 		(void)fl_fail(&why, FL_E_TRUNCATED, 0, "ended after %zu of its bytes", s->chunk_len);
-	source_failed(s, &why);
+	source_failed(s, &why, retry_after_s);
 }
 
 static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
@@ -253,7 +252,8 @@ static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
 					       : &s->request.artifact->tree->root;
 	char hex[FL_DIGEST_HEX_SIZE];
 	fl_hex_encode(root->b, sizeof(root->b), hex);
-	const char *base = s->request.sources[s->source];
+	const struct fl_source *source = &s->sources.of[s->sources.used];
+	const char *base = source->base;
 	const size_t base_len = strlen(base);
 	snprintf(s->url, sizeof(s->url), "%s%s%s/sha256-wide1/%s", base,
 		 base_len > 0 && base[base_len - 1] == '/' ? "" : "/",
@@ -265,7 +265,8 @@ static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
 	s->chunk_len = 0;
 	*s->http = (struct fl_http_request){
 		.url = s->url,
-		.with_certificate = true,
+		.with_certificate = !source->own,
+		.plain = source->own,
 		.ranged = true,
 		.first = item_offset(s, need->object, s->next),
 		.last = item_offset(s, need->object, last) + item_len(s, need->object, last) - 1,
@@ -454,7 +455,7 @@ enum fl_rc fl_stage_start(struct fl_stage *s, struct fl_agent *agent,
 			  const struct fl_stage_request *request, fl_stage_done *done, void *ctx,
 			  struct fl_err *err)
 {
-	FL_BUG_ON(s->state != FL_STAGE_IDLE || request->n_sources == 0);
+	FL_BUG_ON(s->state != FL_STAGE_IDLE);
 	*s = (struct fl_stage){.agent = agent,
 			       .ctx = ctx,
 			       .request = *request,
@@ -466,6 +467,11 @@ enum fl_rc fl_stage_start(struct fl_stage *s, struct fl_agent *agent,
 			       .state = FL_STAGE_ASKING};
 	for (size_t i = 0; i < FL_STAGE_OUT_MAX; i++)
 		s->out[i] = FL_BUF(FL_FRAME_MAX);
+	if (request->own_source != NULL)
+		fl_sources_add(&s->sources, request->own_source, true);
+	for (size_t i = 0; i < request->n_sources; i++)
+		fl_sources_add(&s->sources, request->sources[i], false);
+	FL_BUG_ON(s->sources.n == 0);
 	const struct fl_installed_ref *installed = request->release->installed;
 	enum fl_rc rc = fl_pages_open(&s->pages[FL_OBJECT_INSTALLED_TREE], agent->config.spool_dir,
 				      installed->size, &installed->tree->root, err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Staging one component: the other end of the runner's data channel. The runner asks (need), this side fetches from the
- * job's sources, checks every page and chunk against the signed roots, and hands on (piece). A source that lies or fails
- * is left for the next one; a cut connection is resumed at the chunk it was cut in.
+ * sources (sources.h), checks every page and chunk against the signed roots, and hands on (piece). A source that lies or
+ * fails is left for the next one; a cut connection is resumed at the chunk it was cut in.
  *
  *   idle ──start──▶ asking helper ──data channel──▶ serving ──event staged──▶ idle (done)
  *                                     ▲   │ need
@@ -14,6 +14,7 @@
 #include "helper.h"
 #include "http.h"
 #include "pages.h"
+#include "sources.h"
 
 #include <fairlead/trust/documents.h>
 
@@ -21,7 +22,6 @@ struct fl_agent;
 struct fl_stage;
 
 #define FL_STAGE_NEEDS_MAX   (4 + 1) /* the runner's, and one whose last piece it has while this side is still busy with it */
-#define FL_STAGE_SOURCES_MAX 8
 #define FL_STAGE_OUT_MAX     (FL_HTTP_RUN_MAX / 65536 + 2) /* pieces that one run of bytes may complete */
 
 enum fl_stage_state {
@@ -36,7 +36,8 @@ struct fl_stage_request {
 	const char *component;
 	const struct fl_component *release;
 	const struct fl_artifact *artifact;
-	const char *const *sources; /* bases, in the order of preference */
+	const char *own_source; /* asked first; NULL: none */
+	const char *const *sources; /* of the job, in the order of preference */
 	size_t n_sources;
 };
 
@@ -64,8 +65,8 @@ struct fl_stage {
 	uint64_t next, end;
 	struct fl_http_request *http;
 	char url[1024];
-	size_t source;
-	size_t bad_sources; /* in a row, without a piece between them */
+	struct fl_sources sources;
+	uint64_t retry_ms;  /* after the end: what the sources asked for, 0: nothing */
 	uint8_t *chunk;	    /* FL_CHUNK_SIZE */
 	size_t chunk_len;
 	uv_timer_t *retry;

@@ -16,6 +16,7 @@ static void wait_and_retry(struct fl_job_run *run, const struct fl_err *err, con
 			   uint64_t delay_ms)
 {
 	run->resume_ms = uv_now(&run->agent->loop) + delay_ms;
+	run->resume_s = fl_agent_now_s(run->agent) + (delay_ms + 999) / 1000;
 	run->resume_why = *err;
 	snprintf(run->resume_next, sizeof(run->resume_next), "%s", next);
 	fl_job_enter_err(run, FL_JOB_WAITING_TO_DOWNLOAD, err);
@@ -40,8 +41,10 @@ static void stage_failed(struct fl_job_run *run, enum fl_rc rc, const char *resu
 	if (rc == FL_E_NO_SPACE) {
 		wait_and_retry(run, &why, "space", SPACE_RETRY_MS);
 	} else if (strcmp(result, "retry") == 0 || fl_rc_retryable(rc)) {
+		const uint64_t backoff_ms = fl_job_backoff_ms(run);
+		const uint64_t asked_ms = run->stage.retry_ms;
 		wait_and_retry(run, &why, rc == FL_E_NETWORK ? "network" : "retry",
-			       fl_job_backoff_ms(run));
+			       asked_ms > backoff_ms ? asked_ms : backoff_ms);
 	} else {
 		fl_job_enter_err(run, FL_JOB_FAILED, &why);
 	}
@@ -87,7 +90,8 @@ static enum fl_rc start_component(struct fl_job_run *run, struct fl_err *err)
 		release == NULL ? NULL : fl_component_artifact(release, c->artifact, NULL);
 	if (artifact == NULL)
 		return fl_fail(err, FL_E_INTERNAL, 0, "component '%s' lost its artifact", c->name);
-	if (run->job.urls.n == 0)
+	const char *own_source = run->agent->config.download_source;
+	if (run->job.urls.n == 0 && own_source == NULL)
 		return fl_fail(err, FL_E_NO_SOURCE, 0, "the job names no source");
 	run->done_bytes = run->fetched_bytes = run->progress_fetched = run->rate_bytes_s = 0;
 	run->total_bytes = release->installed->size;
@@ -98,6 +102,7 @@ static enum fl_rc start_component(struct fl_job_run *run, struct fl_err *err)
 		.component = c->name,
 		.release = release,
 		.artifact = artifact,
+		.own_source = own_source,
 		.sources = run->job.urls.items,
 		.n_sources = run->job.urls.n,
 	};

@@ -151,7 +151,7 @@ static void be_helper(void)
 
 static void start_stage(void)
 {
-	const struct fl_stage_request request = {&job, "rootfs", &component, &artifact, sources, 1};
+	const struct fl_stage_request request = {&job, "rootfs", &component, &artifact, NULL, sources, 1};
 	const struct fl_ipc_reply ok = {"ok", NULL};
 	struct fl_err err = {0};
 	int pair[2];
