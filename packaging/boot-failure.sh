@@ -3,7 +3,8 @@
 #
 # What is left of the boot before this one: [host] boot_failure. The first line says why it ended: a panic from pstore, else a
 # reset by the hardware watchdog, and the last complaints of its journal. The helper tells it when a trial did not come up. The
-# lines below are the end of that boot's log, of the panic or of the journal, which the agent reports with a job it rolled back.
+# lines below are the end of that boot's log, which the agent reports with a job that it rolled back: of the panic's record, else of
+# the journal, else of the console's record.
 #
 #   boot-failure FILE SEEN   run once, at boot, before fairlead-helper; SEEN: this program's memory
 #   FAIRLEAD_ROOT            for tests: where sys, proc and var are
@@ -20,13 +21,16 @@ card_reset=32 # WDIOF_CARDRESET
 routine=' systemd\[1\]: \(.*: Deactivated successfully\|\(Start\|Stopp\|Finish\|Reach\|Clos\|Remov\|Creat\|Listen\|Mount\|Unmount\)\(ed\|ing\) \)'
 
 # Records stay until somebody removes them: those that another boot has seen tell nothing of the last one.
-new_panic() {
-  known=$(cat "$seen" 2>/dev/null)
-  records=$(find "$root/sys/fs/pstore" "$root/var/lib/systemd/pstore" -type f -name 'dmesg*' -exec sha256sum {} + 2>/dev/null)
-  [ "$records" = "$known" ] || printf '%s\n' "$records" 2>/dev/null >"$seen"
+known=$(cat "$seen" 2>/dev/null)
+records=$(find "$root/sys/fs/pstore" "$root/var/lib/systemd/pstore" -type f \( -name 'dmesg*' -o -name 'console*' \) \
+  -exec sha256sum {} + 2>/dev/null)
+[ "$records" = "$known" ] || printf '%s\n' "$records" 2>/dev/null >"$seen"
+
+# new_record NAME TEXT: the first of that kind with that text in it
+new_record() {
   printf '%s\n' "$records" | while read -r sum record; do
     case $known in *"$sum"*) continue ;; esac
-    grep -a -q 'Kernel panic' "$record" && printf '%s' "$record" && break
+    case ${record##*/} in "$1"*) grep -a -q "$2" "$record" && printf '%s' "$record" && break ;; esac
   done
 }
 
@@ -42,13 +46,15 @@ slot() {
   sed -n 's/.*fairlead\.slot=\([a-z]*\).*/\1/p' | head -n 1
 }
 
-last_journal() {
-  journalctl --boot=-1 --no-pager --quiet "$@" 2>/dev/null
+# Of a log's start: whether it is of the other slot. A boot that ended early left none, and the last one is then of a boot
+# before it, of the slot that runs now.
+of_failed_boot() {
+  said=$(slot)
+  [ -n "$said" ] && [ "$said" != "$(slot <"$root/proc/cmdline")" ]
 }
 
-# A boot that ended early has no journal, and the last one is then of a boot before it, of the slot that runs now.
-has_journal() {
-  [ "$(last_journal --dmesg --output=cat | grep -a 'ommand line: ' | slot)" != "$(slot <"$root/proc/cmdline")" ]
+last_journal() {
+  journalctl --boot=-1 --no-pager --quiet "$@" 2>/dev/null
 }
 
 printable() {
@@ -65,15 +71,18 @@ end_of_log() {
 }"
 }
 
-record=$(new_panic)
+panic=$(new_record dmesg 'Kernel panic')
+console=$(new_record console 'fairlead\.slot=')
 complaints='' log=''
-if has_journal; then
+if last_journal --dmesg --output=cat | grep -a 'ommand line: ' | of_failed_boot; then
   complaints=$(last_journal --priority=err --lines=3 --output=cat | tr '\n' ';')
   log=$(last_journal --lines=500 --output=short-monotonic --no-hostname | grep -a -v "$routine" | printable | tail -c 8000)
+elif [ -n "$console" ] && of_failed_boot <"$console"; then
+  log=$(printable <"$console" | tail -c 8000)
 fi
-if [ -n "$record" ]; then
-  reason=$(grep -a -h -o -m 1 'Kernel panic.*' "$record")
-  log=$(printable <"$record" | tail -c 8000)
+if [ -n "$panic" ]; then
+  reason=$(grep -a -h -o -m 1 'Kernel panic.*' "$panic")
+  log=$(printable <"$panic" | tail -c 8000)
 else
   reason=$(watchdog)
 fi

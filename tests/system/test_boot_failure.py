@@ -10,7 +10,7 @@ from harness import ROOT
 SCRIPT = ROOT / "packaging/boot-failure.sh"
 PANIC = "<0>[    1.2] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100\n<4>[    1.2] CPU: 0 PID: 1\n"
 PATHS = {"pstore": "sys/fs/pstore/dmesg-efi-1", "archived": "var/lib/systemd/pstore/17/dmesg.txt",
-         "bootstatus": "sys/class/watchdog/watchdog0/bootstatus"}
+         "console": "sys/fs/pstore/console-ramoops-0", "bootstatus": "sys/class/watchdog/watchdog0/bootstatus"}
 LIMIT = 4096  # the agent and the helper read no more
 
 # journalctl on the boot before: what it says to --dmesg, --priority and otherwise.
@@ -104,6 +104,15 @@ def test_the_journal_of_the_slot_that_runs_is_not_that_of_the_boot_that_failed(m
     """Nothing of a boot that ended before its journal began was kept: the newest one is the old system's."""
     assert machine.boot(log="all well", errors="modem is slow", slot="a") is None
     assert machine.boot(log="all well", errors="modem is slow", slot="a", bootstatus="32\n") == ["reset by the watchdog"]
+
+
+def test_the_console_of_a_boot_without_a_journal_is_its_log(machine):
+    console = "Linux version 6.1\nKernel command line: fairlead.slot=b\nmodem: no answer\n"
+    of_old = {"log": "all well", "slot": "a"}
+    assert machine.boot(**of_old, console=console, bootstatus="32\n") == ["reset by the watchdog", *console.splitlines()]
+    assert machine.boot(**of_old) == ["reset by the watchdog"], "it was told"
+    assert machine.boot(console=console.replace("no", "an"))[-1] == "modem: an answer", "where no journal is kept"
+    assert machine.boot(**of_old, console=console.replace("slot=b", "slot=a")) == ["reset by the watchdog"], "not of that boot"
 
 
 def test_it_stays_printable_and_short(machine):
