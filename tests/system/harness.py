@@ -199,19 +199,20 @@ class Program:
 
 
 class Fleet(Program):
-    """fairlead-fleet on SQLite, and the operator's command line for it."""
+    """fairlead-fleet on SQLite, and the operator's command line for it. `host`: what gateways call it."""
 
     def __init__(self, folder, keys, host="localhost"):
         self.folder, self.keys, self.host = Path(folder), keys, host
         self.device_port, self.api_port = free_ports(2)
         run(BIN / "fairlead-fleet", "init", folder, "--root", keys.root, "--dispatch-key", keys["dispatch"],
-            "--host", host, "--device-port", self.device_port, "--api-port", self.api_port)
+            "--host", host if host == "localhost" else f"{host},localhost", "--device-port", self.device_port, "--api-port", self.api_port)
         self.ca, self.token = self.folder / "ca.pem", self.folder / "token"
         self.device_ca, self.database = self.folder / "device-ca.pem", self.folder / "fleet.db"
         self.server_identity = self.folder / "server.pem", self.folder / "keys/server.pem"
-        self.url, self.n_gateways = f"https://{host}:{self.api_port}", 0
+        self.url, self.n_gateways = f"https://localhost:{self.api_port}", 0
         conf = self.folder / "fleet.conf"
-        conf.write_text(re.sub(r"(?m)^reconnect_spread_ms = .*$", f"reconnect_spread_ms = {SPREAD_MS}", conf.read_text()))
+        text = re.sub(r"(?m)^reconnect_spread_ms = .*$", f"reconnect_spread_ms = {SPREAD_MS}", conf.read_text())
+        conf.write_text(re.sub(r"(?m)^host = .*$", f"host = {host}", text))
         super().__init__([BIN / "fairlead-fleet", "run", folder], self.folder / "fleet.log")
 
     def new_name(self):

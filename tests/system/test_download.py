@@ -7,8 +7,11 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 from faults.hostile import Answer
-from harness import eventually, free_ports
+from faults.proxy import Proxy
+from harness import Fleet, Gateway, eventually, free_ports
 
 LIMIT_KIB_S = 256
 RATE = "\n[download]\nrate_kib_s = {}\n"
@@ -143,3 +146,32 @@ def test_a_server_that_asks_for_patience_gets_it(fleet, hostile, new_gateway, pu
     busy = False
     fleet.wait_job(job, "committed")
     assert asked[1] - asked[0] >= 14
+
+
+@pytest.fixture
+def hidden_fleet(tmp_path, keys):
+    """Nobody but a proxy can look up its name."""
+    with Fleet(tmp_path / "hidden", keys, host="fleet.invalid") as running:
+        yield running
+
+
+def behind(proxy, fleet, folder, images):
+    return Gateway(folder / "gateway", fleet, "gw-1", images[1], conf=f"\n[fleet]\nproxy = {proxy.url}\n")
+
+
+def test_everything_goes_through_the_proxy(hidden_fleet, tmp_path, images):
+    fleet = hidden_fleet
+    with Proxy(user="site:s3cret") as proxy, behind(proxy, fleet, tmp_path, images) as gateway:
+        gateway.wait_connected()
+        release = fleet.publish(fleet.release(tmp_path / "release", images[2], "2.0.0"))
+        fleet.wait_job(fleet.deploy(release, gateway), "committed")
+    assert proxy.asked == {f"fleet.invalid:{port}" for port in (fleet.device_port, fleet.api_port)}
+    assert not proxy.refused
+
+
+def test_a_proxy_that_refuses_is_told(hidden_fleet, tmp_path, images):
+    with Proxy(user="site:s3cret") as proxy:
+        proxy.admits = lambda head: False
+        with behind(proxy, hidden_fleet, tmp_path, images) as gateway:
+            eventually(lambda: "407" in gateway.logs(), lambda: f"the reason\n{gateway.logs()}")
+    assert not proxy.asked

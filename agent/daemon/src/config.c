@@ -99,7 +99,45 @@ static enum fl_rc load_device(struct fl_config *c, struct fl_err *err)
 	return FL_OK;
 }
 
-/* wss://HOST[:PORT]/PATH; HOST may not be an IPv6 literal. */
+/* HOST[:PORT], to the end or a slash; HOST may not be an IPv6 literal. *ret_rest: what follows. NULL: malformed, or no memory. */
+static const char *split_host(struct fl_config *c, const char *text, uint16_t *port, const char **ret_rest)
+{
+	const size_t len = strcspn(text, ":/");
+	const char *rest = text + len;
+	unsigned long number = *port;
+	if (*rest == ':') {
+		char *end = NULL;
+		number = strtoul(rest + 1, &end, 10);
+		rest = end;
+	}
+	if (len == 0 || len > 253 || number == 0 || number > 65535 || (*rest != '/' && *rest != '\0'))
+		return NULL;
+	*port = (uint16_t)number;
+	*ret_rest = rest;
+	return fl_arena_copy(&c->arena, text, len, NULL);
+}
+
+/* http://[USER:PASSWORD@]HOST[:PORT] */
+static enum fl_rc load_proxy(struct fl_config *c, struct fl_err *err)
+{
+	struct fl_config_proxy *p = &c->proxy;
+	const char *rest = "";
+	p->url = fl_conf_get(c->conf, "fleet", "proxy", NULL);
+	if (p->url == NULL)
+		return FL_OK;
+	const char *text = p->url + strlen("http://");
+	const bool http = strncmp(p->url, "http://", strlen("http://")) == 0;
+	const char *at = http ? strrchr(text, '@') : NULL;
+	if (at != NULL)
+		p->user = fl_arena_copy(&c->arena, text, (size_t)(at - text), err);
+	p->port = 3128;
+	p->host = http ? split_host(c, at == NULL ? text : at + 1, &p->port, &rest) : NULL;
+	if (p->host == NULL || rest[strspn(rest, "/")] != '\0')
+		return fl_fail(err, FL_E_CONFIG, 0, "[fleet] proxy: http://[USER:PASSWORD@]HOST[:PORT]");
+	return FL_OK;
+}
+
+/* wss://HOST[:PORT]/PATH */
 static enum fl_rc load_fleet(struct fl_config *c, struct fl_err *err)
 {
 	enum fl_rc rc = fl_conf_need(c->conf, "fleet", "url", &c->fleet_url, err);
@@ -107,25 +145,15 @@ static enum fl_rc load_fleet(struct fl_config *c, struct fl_err *err)
 		rc = fl_conf_need(c->conf, "fleet", "enrol", &c->enrol_url, err);
 	if (rc != FL_OK)
 		return rc;
-	const char *host = c->fleet_url + 6;
-	const size_t host_len = strncmp(c->fleet_url, "wss://", 6) == 0 ? strcspn(host, ":/") : 0;
-	if (host_len == 0 || host_len > 253 || strncmp(c->enrol_url, "https://", 8) != 0)
+	if (strncmp(c->fleet_url, "wss://", 6) != 0 || strncmp(c->enrol_url, "https://", 8) != 0)
 		return fl_fail(err, FL_E_CONFIG, 0, "[fleet]: url must be wss://, enrol https://");
-	c->fleet_host = fl_arena_copy(&c->arena, host, host_len, err);
+	const char *rest = NULL;
+	c->fleet_port = 443;
+	c->fleet_host = split_host(c, c->fleet_url + 6, &c->fleet_port, &rest);
 	if (c->fleet_host == NULL)
-		return err->rc;
-	const char *rest = host + host_len;
-	unsigned long port = 443;
-	if (*rest == ':') {
-		char *end = NULL;
-		port = strtoul(rest + 1, &end, 10);
-		rest = end;
-	}
-	if (port == 0 || port > 65535 || (*rest != '/' && *rest != '\0'))
-		return fl_fail(err, FL_E_CONFIG, 0, "[fleet] url: no valid port or path");
-	c->fleet_port = (uint16_t)port;
+		return fl_fail(err, FL_E_CONFIG, 0, "[fleet] url: no valid host, port or path");
 	c->fleet_path = *rest == '\0' ? "/" : rest;
-	return FL_OK;
+	return load_proxy(c, err);
 }
 
 /* [window.NAME], by the whole name of its section. */

@@ -14,6 +14,14 @@ struct fl_config_component {
 	const char *handler;
 };
 
+/* An HTTP proxy on the way to the fleet; host NULL: none. */
+struct fl_config_proxy {
+	const char *url;  /* as configured */
+	const char *host;
+	const char *user; /* user:password; NULL: not asked for */
+	uint16_t port;
+};
+
 struct fl_config {
 	struct fl_conf *conf;
 	struct fl_arena arena;
@@ -23,6 +31,7 @@ struct fl_config {
 	const char *key_uri, *public_path, *certificate_path;
 	const char *fleet_url, *fleet_host, *fleet_path, *enrol_url, *ca_path;
 	uint16_t fleet_port;
+	struct fl_config_proxy proxy;
 	const char *store_dir, *spool_dir, *roots_dir;
 	const char *store_mount; /* NULL: not looked at */
 	const char *control_socket, *helper_socket;

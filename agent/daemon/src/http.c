@@ -322,6 +322,8 @@ static void set_options(struct fl_http *http, struct fl_http_request *r)
 	curl->easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_error);
 	curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, r->plain ? "http,https" : "https");
 	curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	/* "": none, also where the environment names one. A source of the gateway's own site is not behind it. */
+	curl->easy_setopt(e, CURLOPT_PROXY, http->proxy == NULL || r->plain ? "" : http->proxy);
 	curl->easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl->easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl->easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);

@@ -19,6 +19,7 @@ struct fl_http {
 	CURLM *multi; /* NULL before the first request */
 	uv_timer_t timer;
 	const char *ca_path, *cert_path, *key_path; /* kept */
+	const char *proxy;			    /* URL, kept; NULL: none */
 	uint64_t (*limit)(void *ctx); /* bytes per second of all downloads now, 0: none; NULL: never one */
 	void *limit_ctx;
 	bool limited; /* there was one when the last request began */

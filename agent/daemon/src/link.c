@@ -212,8 +212,15 @@ static enum fl_rc make_vhost(struct fl_link *link, struct fl_err *err)
 	if (rc != FL_OK)
 		return rc;
 	snprintf(link->vhost_name, sizeof(link->vhost_name), "fleet-%u", link->n_vhosts++);
+	const struct fl_config_proxy *proxy = &agent->config.proxy;
+	char through[512];
+	const int n = snprintf(through, sizeof(through), "%s%s%s:%u", proxy->user == NULL ? "" : proxy->user,
+			       proxy->user == NULL ? "" : "@", link->address, proxy->port);
+	if (n < 0 || (size_t)n >= sizeof(through))
+		return fl_fail(err, FL_E_CONFIG, 0, "[fleet] proxy: too long");
 	const struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN,
+		.http_proxy_address = proxy->host == NULL ? NULL : through,
 		.protocols = protocols,
 		.vhost_name = link->vhost_name,
 		.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
@@ -235,7 +242,7 @@ static void connect_now(struct fl_link *link)
 	const struct lws_client_connect_info info = {
 		.context = link->context,
 		.vhost = link->vhost,
-		.address = link->address,
+		.address = config->proxy.host == NULL ? link->address : config->fleet_host,
 		.port = config->fleet_port,
 		.path = config->fleet_path,
 		.host = config->fleet_host, /* also what the certificate must be for */
@@ -276,18 +283,23 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *foun
 		connect_now(link);
 }
 
+/* A proxy looks up the fleet's name itself, and is looked up in its place. */
 static void attempt(struct fl_link *link)
 {
-	static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	const struct fl_config *config = &link->agent->config;
+	const char *host = config->proxy.host == NULL ? config->fleet_host : config->proxy.host;
+	/* libwebsockets takes no IPv6 address for a proxy. */
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				       .ai_family = config->proxy.host == NULL ? AF_UNSPEC : AF_INET};
 	link->state = FL_LINK_RESOLVING;
-	if (strcmp(link->agent->config.fleet_host, "localhost") == 0) { /* RFC 6761, 6.3: never looked up */
+	if (strcmp(host, "localhost") == 0) { /* RFC 6761, 6.3: never looked up */
 		snprintf(link->address, sizeof(link->address), "127.0.0.1");
 		connect_now(link);
 		return;
 	}
 	link->resolve.data = link;
-	const int status = uv_getaddrinfo(&link->agent->loop, &link->resolve, on_resolved,
-					  link->agent->config.fleet_host, NULL, &hints);
+	const int status = uv_getaddrinfo(&link->agent->loop, &link->resolve, on_resolved, host, NULL,
+					  &hints);
 	if (status != 0)
 		wait_and_retry(link, uv_strerror(status));
 }
@@ -317,6 +329,7 @@ enum fl_rc fl_link_init(struct fl_link *link, struct fl_agent *agent, struct fl_
 				 .in = FL_BUF(FL_WIRE_MESSAGE_MAX),
 				 .spread_ms = FIRST_SPREAD_MS};
 	lws_set_log_level(LLL_ERR, NULL);
+	(void)unsetenv("http_proxy"); /* libwebsockets would take it: [fleet] proxy alone counts */
 	void *loops[] = {&agent->loop};
 	const struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN,
