@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sources.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define RETRY_FIRST_MS 250
 
 void fl_sources_add(struct fl_sources *sources, const char *base, bool own)
 {
 	if (sources->n < FL_SOURCES_MAX)
 		sources->of[sources->n++] = (struct fl_source){.base = base, .own = own};
+}
+
+void fl_source_url(const struct fl_source *source, const char *kind, const struct fl_digest *root,
+		   char *out, size_t out_size)
+{
+	char hex[FL_DIGEST_HEX_SIZE];
+	const size_t len = strlen(source->base);
+	const bool slash = len > 0 && source->base[len - 1] == '/';
+	fl_hex_encode(root->b, sizeof(root->b), hex);
+	(void)snprintf(out, out_size, "%s%s%s/sha256-wide1/%s", source->base, slash ? "" : "/", kind, hex);
 }
 
 void fl_sources_good(struct fl_sources *sources)

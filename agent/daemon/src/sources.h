@@ -7,7 +7,7 @@
 #ifndef FAIRLEAD_DAEMON_SOURCES_H
 #define FAIRLEAD_DAEMON_SOURCES_H
 
-#include <fairlead/base/err.h>
+#include <fairlead/base/encode.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +37,9 @@ struct fl_sources_next {
 	uint64_t wait_ms; /* 0: at once; with `spent`: nobody said when */
 };
 
+/* Of the object ("blobs", "trees") with that root, as docs/formats.md says; a URL that is too long is cut. */
+void fl_source_url(const struct fl_source *source, const char *kind, const struct fl_digest *root,
+		   char *out, size_t out_size);
 /* Past FL_SOURCES_MAX they are not asked. base: kept. */
 void fl_sources_add(struct fl_sources *sources, const char *base, bool own);
 /* The one in use sent something right. */

@@ -250,14 +250,9 @@ static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
 	const struct fl_digest *root = need->object == FL_OBJECT_INSTALLED_TREE
 					       ? &s->request.release->installed->tree->root
 					       : &s->request.artifact->tree->root;
-	char hex[FL_DIGEST_HEX_SIZE];
-	fl_hex_encode(root->b, sizeof(root->b), hex);
 	const struct fl_source *source = &s->sources.of[s->sources.used];
-	const char *base = source->base;
-	const size_t base_len = strlen(base);
-	snprintf(s->url, sizeof(s->url), "%s%s%s/sha256-wide1/%s", base,
-		 base_len > 0 && base[base_len - 1] == '/' ? "" : "/",
-		 need->object == FL_OBJECT_TRANSPORT ? "blobs" : "trees", hex);
+	fl_source_url(source, need->object == FL_OBJECT_TRANSPORT ? "blobs" : "trees", root, s->url,
+		      sizeof(s->url));
 	s->http = calloc(1, sizeof(*s->http));
 	if (s->http == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "request");
