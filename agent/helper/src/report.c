@@ -121,6 +121,19 @@ static void tell_trial(struct helper *h, struct fl_ipc_hello_reply *reply)
 	reply->trial_left_ms = trial_left_ms(h);
 }
 
+/* Of the boot before this one only a trial that failed is worth telling: why the helper fell back, or what the machine says. */
+static void tell_failure(const struct helper *h, char *out, size_t size)
+{
+	bool failed = false;
+	host_read_note(&h->config, FELL_BACK, out, size);
+	for (size_t i = 0; i < h->anchor.n_components; i++) {
+		const struct fl_anchor_component *c = &h->anchor.components[i];
+		failed = failed || (c->held && c->phase == FL_PHASE_ROLLING_BACK);
+	}
+	if (out[0] == '\0' && failed)
+		host_read_line(h->config.boot_failure, out, size);
+}
+
 enum fl_rc on_hello(struct helper *h, struct request *rq, struct fl_err *err)
 {
 	const struct fl_ipc_hello *hello = rq->body;
@@ -136,9 +149,7 @@ enum fl_rc on_hello(struct helper *h, struct request *rq, struct fl_err *err)
 		return fl_fail(err, FL_E_BUSY, 0, "handlers are observing");
 	}
 	host_read_line(h->config.boot_id, boot_id, sizeof(boot_id));
-	host_read_note(&h->config, FELL_BACK, failure, sizeof(failure));
-	if (failure[0] == '\0')
-		host_read_line(h->config.boot_failure, failure, sizeof(failure));
+	tell_failure(h, failure, sizeof(failure));
 	struct fl_ipc_hello_reply reply = {.proto = FL_IPC_PROTO,
 					   .version = HELPER_VERSION,
 					   .boot_id = boot_id,

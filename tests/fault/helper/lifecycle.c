@@ -137,6 +137,9 @@ Test(helper_lifecycle, a_slot_that_does_not_boot_is_told_with_its_reason)
 	cr_assert_str_eq(boot.trial, "");
 	cr_assert_eq(gw_close(&g, &u.docs[0].digest, "rolled_back"), FL_OK, "%s", g.text);
 	cr_assert_str_eq(gw_phase(&g, &u), "closed");
+	gw_kill(&g);
+	gw_start(&g, u.runner);
+	cr_assert_null(g.hello.boot_failure, "what other boots leave is no trial's");
 }
 
 Test(helper_lifecycle, without_a_commit_the_helper_falls_back_by_itself)
