@@ -30,6 +30,8 @@ BASE = ("systemd-sysv", "udev", "dbus")
 GATEWAY = ("fairlead-helper", "fairlead-agent", "fairlead-plugin-rootfs")
 EXCLUDED = ("doc", "man", "info", "locale", "zoneinfo")
 HOST = "fleet.test"
+PSTORE = "0x10000000"  # memory that outlives a reset; a panic's record is kept there
+KERNEL_ARGS = f"{ARGS} memmap=256K!{PSTORE}"
 WATCHDOG_S = 120  # from the initramfs of a trial to the start of the helper on a busy machine; what hangs costs that much
 
 CONFIG = f"""[device]
@@ -83,12 +85,12 @@ FILES = {
 PARTLABEL=boot /boot/loader ext4 rw,nosuid,nodev,noexec 0 0
 tmpfs /tmp tmpfs mode=1777 0 0
 tmpfs /var/tmp tmpfs mode=1777 0 0
-tmpfs /var/log tmpfs mode=755 0 0
+/var/lib/fairlead/log /var/log none bind 0 0
 tmpfs /var/lib/systemd tmpfs mode=755 0 0
 """,
     "etc/hostname": "gateway\n",
     "etc/hosts": f"127.0.0.1 localhost\n10.0.2.2 {HOST}\n",
-    "etc/machine-id": "",
+    "etc/machine-id": "5e1f0c2bd6d94e0e8f5a3c7b9d2e4f60\n",  # the journal of a boot belongs to one
     "etc/systemd/network/10-net.network": """[Match]
 Driver=virtio_net
 [Network]
@@ -97,7 +99,9 @@ Gateway=10.0.2.2
 LinkLocalAddressing=no
 """,
     "etc/systemd/journald.conf.d/console.conf": """[Journal]
-Storage=volatile
+Storage=persistent
+SystemMaxUse=8M
+SystemMaxFileSize=1M
 ForwardToConsole=yes
 TTYPath=/dev/ttyS0
 MaxLevelConsole=info
@@ -148,9 +152,10 @@ class SystemKit(Kit):
 
     package = "linux-image-amd64"
     modules = ("virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4", "vfat", "nls_cp437", "nls_ascii",
-               "efivarfs", "i6300esb")
+               "efivarfs", "i6300esb", "ramoops")
     init = INITRAMFS_INIT.replace("insmod /modules/$module", f"""case $module in
   i6300esb*) insmod /modules/$module heartbeat={WATCHDOG_S} ;;
+  ramoops*) insmod /modules/$module mem_address={PSTORE} mem_size=0x40000 record_size=0x10000 ;;
   *) insmod /modules/$module ;;
 esac""").replace("exec switch_root /root", """for word in $(cat /proc/cmdline); do
   case $word in
@@ -294,7 +299,7 @@ class Grub:
         (files / "slots.cfg").write_text(
             f'set fl_slots="a b"\nset fl_part_a={uuid["a"]}\nset fl_part_b={uuid["b"]}\n'
             'set fl_kernel=/boot/vmlinuz\nset fl_initrd=/boot/initrd.img\n'
-            f'set fl_args="console=ttyS0 ro {ARGS}"\nserial\nterminal_output serial\n')
+            f'set fl_args="console=ttyS0 ro {KERNEL_ARGS}"\nserial\nterminal_output serial\n')
         init_boot(tree.parent, f"backend = grub\ndir = {files}\nloader = {tree}/grub.cfg")
         at, size = disk.offsets["boot"]
         run(*as_root(), "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-J", "size=4", "-E", f"offset={at},root_owner=0:0",
@@ -329,7 +334,7 @@ class UBoot:
         script.mkdir()
         run("mkimage", "-T", "script", "-C", "none", "-n", "fairlead", "-d", source / "boot.cmd", script / "boot.scr")
         settings = (source / "fairlead.env.example").read_text()
-        (script / "fairlead.env").write_text(settings.replace("panic=10", ARGS))
+        (script / "fairlead.env").write_text(settings.replace("panic=10", KERNEL_ARGS))
         disk.ext4("boot", script)
         at = disk.offset("uboot-env")
         cls.write_places(folder, disk.path, at)
@@ -383,6 +388,7 @@ class Gateway:
     def make_data(self):
         etc = self.folder / "data/etc"
         etc.mkdir(parents=True, exist_ok=True)
+        (self.folder / "data/log/journal").mkdir(parents=True, exist_ok=True)
         shutil.copy(self.fleet.keys.root, etc / "root.json")
         shutil.copy(self.fleet.ca, etc / "fleet-ca.pem")
         text = CONFIG
