@@ -4,14 +4,12 @@
 One container goes through the life of a gateway, so the tests below `machine` are in that order.
 """
 import contextlib
-import hashlib
 import json
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 
 import pytest

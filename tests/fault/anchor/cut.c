@@ -1,47 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The power goes off, or the process is killed, or a call fails, at every change of a file: an acknowledged save is there
- * afterwards with its document, an unacknowledged one is there whole or not at all. The mutants show that each
- * barrier is needed.
+ * The power goes off, or the process is killed, or a call fails, at every change of a file: an
+ * acknowledged save is there afterwards with its document, an unacknowledged one is there whole or
+ * not at all. The mutants show that each barrier is needed.
  */
 #include <fairlead/anchor/file.h>
 
 #include <fairlead/trust/digest.h>
 
+#include <child.h>
 #include <criterion/criterion.h>
 #include <flshim.h>
-#include <ftw.h>
 #include <replay.h>
+#include <scratch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SAVES	 12
 #define VARIANTS 8
 
 TestSuite(anchor_cut, .timeout = 120);
-
-static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(name);
-}
-
-static void new_dir(char dir[64])
-{
-	snprintf(dir, 64, "/tmp/fl-anchor-XXXXXX");
-	cr_assert_not_null(mkdtemp(dir));
-}
-
-static void remove_dir(const char *dir)
-{
-	(void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
 
 static struct fl_envelope document(uint64_t n, char text[32])
 {
@@ -65,7 +45,7 @@ static bool save(struct fl_anchor_file *file, struct fl_anchor *a, uint64_t n)
 }
 
 /* Saves 1 … SAVES; *acked: the last one that was reported as durable. */
-static void flow(const char *dir, volatile uint64_t *acked)
+static void flow(const void *dir, volatile uint64_t *acked)
 {
 	struct fl_anchor_file *file;
 	struct fl_anchor a;
@@ -107,40 +87,20 @@ static bool check(const char *dir, uint64_t acked, uint64_t *ret)
 	return ok;
 }
 
-/* The flow in a child under a plan; the last save it reported. */
-static uint64_t run(const char *dir, const char *plan, const char *log, bool *fired)
-{
-	volatile uint64_t *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		flshim_plan(plan, dir, log);
-		flow(dir, shared);
-		shared[1] = flshim_counts().fired;
-		_exit(0);
-	}
-	int status;
-	waitpid(pid, &status, 0);
-	*fired = WIFSIGNALED(status) || shared[1] > 0;
-	const uint64_t acked = shared[0];
-	munmap((void *)(uintptr_t)shared, 4096);
-	return acked;
-}
-
 static void sweep(const char *how, const char *error, unsigned least)
 {
 	unsigned struck = 0;
 	for (unsigned n = 1; n < 2000; n++) {
-		char dir[64];
+		char dir[SCRATCH_MAX];
 		char plan[32];
 		bool fired;
 		uint64_t is;
-		new_dir(dir);
+		scratch_make(dir);
 		snprintf(plan, sizeof(plan), "%s:%u%s", how, n, error);
-		const uint64_t acked = run(dir, plan, NULL, &fired);
+		const uint64_t acked = child_run(flow, dir, plan, dir, NULL, &fired);
 		cr_assert(check(dir, acked, &is), "%s: %u acknowledged, %u there", plan,
 			  (unsigned)acked, (unsigned)is);
-		remove_dir(dir);
+		scratch_remove(dir);
 		if (!fired)
 			break;
 		struck++;
@@ -172,10 +132,10 @@ static struct result replay_all(const char *log, const char *ignore)
 {
 	struct result r = {0, 0};
 	struct replay *replay = replay_new(log, NULL, ignore);
-	char dir[64];
+	char dir[SCRATCH_MAX];
 	uint64_t mark = 0;
 	uint64_t is;
-	new_dir(dir);
+	scratch_make(dir);
 	for (uint64_t call = 0; replay_step(replay, &mark); call++) {
 		const unsigned n = replay_pending(replay) ? VARIANTS : 1;
 		for (unsigned v = 0; v < n; v++) {
@@ -185,23 +145,23 @@ static struct result replay_all(const char *log, const char *ignore)
 		}
 	}
 	replay_free(replay);
-	remove_dir(dir);
+	scratch_remove(dir);
 	return r;
 }
 
 Test(anchor_cut, power_off_after_every_change)
 {
-	char dir[64];
+	char dir[SCRATCH_MAX];
 	char log[96];
 	bool fired;
-	new_dir(dir);
+	scratch_make(dir);
 	snprintf(log, sizeof(log), "%s.log", dir);
-	cr_assert_eq(run(dir, "record", log, &fired), SAVES);
+	cr_assert_eq(child_run(flow, dir, "record", dir, log, &fired), SAVES);
 	const struct result good = replay_all(log, NULL);
 	const struct result no_sync = replay_all(log, "*");
 	const struct result no_record = replay_all(log, "anchor");
 	const struct result no_names = replay_all(log, "");
-	remove_dir(dir);
+	scratch_remove(dir);
 	(void)unlink(log);
 	cr_assert_gt(good.states, 200);
 	cr_assert_eq(good.violations, 0, "%u of %u states", good.violations, good.states);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Torn writes and damaged media: whatever the two records look like, what is believed is the newest whole one,
- * the one before it, or nothing; never a mixture.
+ * Torn writes and damaged media: whatever the two records look like, what is believed is the newest
+ * whole one, the one before it, or nothing; never a mixture.
  */
 #include <fairlead/anchor/file.h>
 
@@ -9,7 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <scratch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,30 +18,21 @@
 #define SECTOR	  512
 #define FILE_SIZE (2 * FL_ANCHOR_RECORD)
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static char path[80];
 static uint8_t before[FILE_SIZE]; /* the file after save n */
 static uint8_t after[FILE_SIZE];  /* … and after save n + 1 */
 static uint8_t state[FILE_SIZE];
 
-static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(name);
-}
-
 static void set_up(void)
 {
-	snprintf(dir, sizeof(dir), "/tmp/fl-anchor-XXXXXX");
-	cr_assert_not_null(mkdtemp(dir));
+	scratch_make(dir);
 	snprintf(path, sizeof(path), "%s/anchor", dir);
 }
 
 static void tear_down(void)
 {
-	(void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(dir);
 }
 
 TestSuite(anchor_torn, .init = set_up, .fini = tear_down, .timeout = 120);

@@ -3,25 +3,24 @@
  * The crash contract of the back end grub, judged by GRUB itself: whatever a power cut leaves of
  * the recorded writes is laid into a disk image, and grub-emu boots it with the real grub.cfg,
  * again and again, as a machine whose trial never says good. What it boots is the old decision's
- * series or the new one's.
+ * series or the new one's. What else every back end has to keep is in contract.c.
  */
 #include <fairlead/boot/boot.h>
 
 #include <fairlead/base/file.h>
 #include <fairlead/trust/digest.h>
 
+#include <child.h>
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <flshim.h>
-#include <ftw.h>
 #include <replay.h>
+#include <scratch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define VERBS	 9
@@ -31,32 +30,20 @@
 
 static const char *const files[FILES] = {"count", "first", "first.sum", "second", "second.sum"};
 
-static char top[64]; /* scratch of one test */
-static char dir[96]; /* the back end's folder in it */
+static char top[SCRATCH_MAX];
+static char dir[SCRATCH_MAX + 16]; /* the back end's folder in it */
 static long offsets[FILES];
 
 TestSuite(boot_grub, .timeout = 240);
 
-static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(name);
-}
-
 static void tear_down(void)
 {
-	(void)nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(top);
 }
 
 static void set_up(void)
 {
-	/* In memory, where there is such a place: grub-emu syncs what it writes, and no power goes
-	 * off here. */
-	snprintf(top, sizeof(top), "%s/fl-grub-XXXXXX",
-		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	cr_assert_not_null(mkdtemp(top));
+	scratch_make(top);
 	snprintf(dir, sizeof(dir), "%s/fairlead", top);
 }
 
@@ -83,9 +70,9 @@ static struct fl_boot_host host_of(char running)
 {
 	struct fl_boot_host host = {.dir = dir, .n_slots = 3};
 	host.running[0] = running;
-	host.slots[0] = (struct fl_boot_slot){"a", "/nowhere"};
-	host.slots[1] = (struct fl_boot_slot){"b", "/nowhere"};
-	host.slots[2] = (struct fl_boot_slot){"c", "/nowhere"};
+	host.slots[0] = (struct fl_boot_slot){"a"};
+	host.slots[1] = (struct fl_boot_slot){"b"};
+	host.slots[2] = (struct fl_boot_slot){"c"};
 	return host;
 }
 
@@ -122,100 +109,16 @@ static enum fl_rc verb(uint64_t n)
 static const char *const series[VERBS + 1] = {"aaaa", "aaaa", "baaa", "aaaa", "bbaa",
 					      "bbaa", "bbbb", "bbbb", "pbbb", "bbbb"};
 
-static void flow(volatile uint64_t *acked, uint64_t first)
+/* All after the first decision. */
+static void flow(const void *ctx, volatile uint64_t *acked)
 {
-	for (uint64_t n = first; n <= VERBS; n++) {
+	(void)ctx;
+	for (uint64_t n = 1; n <= VERBS; n++) {
 		if (verb(n) != FL_OK)
 			return;
-		*acked = n + 1;
+		*acked = n;
 		flshim_mark(n);
 	}
-}
-
-/* How many verbs were acknowledged, the first decision included. */
-static uint64_t run(uint64_t first, const char *plan, const char *log, bool *fired)
-{
-	volatile uint64_t *shared =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	shared[0] = first;
-	pid_t pid = fork();
-	if (pid == 0) {
-		flshim_plan(plan, dir, log);
-		flow(shared, first);
-		shared[1] = flshim_counts().fired;
-		_exit(0);
-	}
-	int status;
-	waitpid(pid, &status, 0);
-	*fired = WIFSIGNALED(status) || shared[1] > 0;
-	const uint64_t acked = shared[0];
-	munmap((void *)(uintptr_t)shared, 4096);
-	return acked;
-}
-
-/* --- what fairlead-boot finds --- */
-
-/* seq is the number of verbs done. */
-static bool check(uint64_t acked)
-{
-	static const char *const goods[] = {"a", "a", "a", "a", "a", "a", "b", "b", "b", "b"};
-	static const char *const trials[] = {"", "", "b", "", "b", "b", "", "", "prove", ""};
-	struct fl_boot_host host = host_of('a');
-	struct fl_boot_state s;
-	enum fl_rc rc = fl_boot_observe(fl_boot_backend_find("grub"), &host, &s, NULL);
-	if (rc == FL_E_NOT_FOUND || rc == FL_E_CORRUPT)
-		return acked == 0;
-	return rc == FL_OK && (s.seq == acked || s.seq == acked + 1) &&
-	       strcmp(s.good, goods[s.seq - 1]) == 0 && strcmp(s.trial, trials[s.seq - 1]) == 0 &&
-	       s.used == 0;
-}
-
-/* What is left can be taken up: the verb that was cut off is done again, and the rest after it. */
-static void finish(uint64_t acked)
-{
-	struct fl_boot_host host = host_of('a');
-	struct fl_boot_state s;
-	for (uint64_t n = acked; n <= VERBS; n++)
-		cr_assert_eq(verb(n), FL_OK, "verb %u again", (unsigned)n);
-	cr_assert_eq(fl_boot_observe(fl_boot_backend_find("grub"), &host, &s, NULL), FL_OK);
-	cr_assert_eq(s.seq, VERBS + 1, "done once, whatever was repeated");
-}
-
-static void sweep(const char *how, const char *error)
-{
-	unsigned struck = 0;
-	set_up();
-	for (unsigned n = 1; n < 1000; n++) {
-		char plan[32];
-		bool fired;
-		(void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-		cr_assert_eq(mkdir(dir, 0755), 0);
-		snprintf(plan, sizeof(plan), "%s:%u%s", how, n, error);
-		const uint64_t acked = run(0, plan, NULL, &fired);
-		cr_assert(check(acked), "%s after verb %u", plan, (unsigned)acked);
-		finish(acked);
-		if (!fired)
-			break;
-		struck++;
-	}
-	cr_assert_gt(struck, 100);
-	tear_down();
-}
-
-Test(boot_grub, killed_at_every_change)
-{
-	sweep("kill", "");
-}
-
-Test(boot_grub, torn_at_every_write)
-{
-	sweep("tear", "");
-}
-
-Test(boot_grub, every_change_fails_once)
-{
-	sweep("fail", ":EIO");
-	sweep("fail", ":ENOSPC");
 }
 
 /* --- what GRUB boots --- */
@@ -403,11 +306,11 @@ static unsigned violations(const char *log, const char *ignore, unsigned *states
 
 static void record(char log[128])
 {
-	bool fired;
+	bool struck;
 	start();
 	snprintf(log, 128, "%s/log", top);
 	sh("cp -r fairlead initial && mkdir state");
-	cr_assert_eq(run(1, "record", log, &fired), VERBS + 1);
+	cr_assert_eq(child_run(flow, NULL, "record", dir, log, &struck), VERBS);
 }
 
 Test(boot_grub, power_off_after_every_change)

@@ -3,7 +3,7 @@
 #include <fairlead/base/file.h>
 
 #include <criterion/criterion.h>
-#include <ftw.h>
+#include <scratch.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,32 +12,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char dir[64];
+static char dir[SCRATCH_MAX];
 static char output[8192];
-
-static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(name);
-}
 
 static void put(const char *name, const char *text)
 {
-	char path[160];
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	cr_assert_eq(fl_file_replace(path, text, strlen(text), 0644, NULL), FL_OK);
+	scratch_put(dir, name, text);
 }
 
 static void set_up(void)
 {
 	char config[1024];
-	char path[160];
-	snprintf(dir, sizeof(dir), "/tmp/fl-boot-XXXXXX");
-	cr_assert_not_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/slots", dir);
-	cr_assert_eq(mkdir(path, 0755), 0);
+	scratch_make(dir);
 	snprintf(config, sizeof(config),
 		 "[paths]\nroot = %s\n[boot]\nbackend = sim\ndir = boot\n"
 		 "[host]\nrunning_slot = running\n[component.rootfs]\nhandler = rootfs\n"
@@ -51,7 +37,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	(void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(dir);
 }
 
 TestSuite(boot_program, .init = set_up, .fini = tear_down);

@@ -1,43 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of the back end grub: their exact text, that no damaged one is half believed, and what
  * its self-test finds. */
-#include <fairlead/boot/boot.h>
+#include "machine.h"
 
 #include <fairlead/base/file.h>
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <scratch.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[64];
-static char found[8192]; /* what the self-test reported: "ok …" and "FAULT …" lines */
+static char dir[SCRATCH_MAX];
 static struct fl_boot_host host;
-
-static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(name);
-}
 
 static void set_up(void)
 {
-	snprintf(dir, sizeof(dir), "/tmp/fl-grub-XXXXXX");
-	cr_assert_not_null(mkdtemp(dir));
-	host = (struct fl_boot_host){.dir = dir, .n_slots = 2, .running = "a"};
-	host.slots[0] = (struct fl_boot_slot){.name = "a", .path = "/nowhere"};
-	host.slots[1] = (struct fl_boot_slot){.name = "b", .path = "/nowhere"};
+	scratch_make(dir);
+	host = machine_of(dir);
 }
 
 static void tear_down(void)
 {
-	(void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(dir);
 }
 
 TestSuite(boot_grub_files, .init = set_up, .fini = tear_down);
@@ -68,22 +55,14 @@ static void put(const char *name, const void *data, size_t len)
 	cr_assert_eq(fl_file_replace(path, data, len, 0644, NULL), FL_OK);
 }
 
-static void start_trial(void)
-{
-	const struct fl_boot_trial trial = {
-		"b", 2, "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"};
-	cr_assert_eq(fl_boot_init(grub(), &host, "a", NULL), FL_OK);
-	cr_assert_eq(fl_boot_trial(grub(), &host, &trial, NULL), FL_OK);
-}
-
 Test(boot_grub_files, the_text_is_the_one_that_the_script_reads)
 {
 	static const char head[] =
 		"# GRUB Environment Block\nfl_format=fairlead-grub-1\nfl_copy=first\nfl_seq=2\n"
 		"fl_good=a\nfl_trial=b\nfl_tries=2\nfl_withdrawn=\n"
-		"fl_hash_b=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
+		"fl_hash_b=" MACHINE_HASH "\n"
 		"fl_count=fl_count_0\nfl_tokens=";
-	start_trial();
+	machine_start_trial(grub(), &host, 2);
 	struct fl_buf first = read_file("first");
 	struct fl_buf sum = read_file("first.sum");
 	struct fl_buf count = read_file("count");
@@ -107,7 +86,7 @@ Test(boot_grub_files, every_changed_byte_is_damage)
 {
 	static const char *const names[] = {"second", "second.sum"};
 	struct fl_boot_state s;
-	start_trial();
+	machine_start_trial(grub(), &host, 2);
 	put("first", "", 0);
 	cr_assert_eq(fl_boot_observe(grub(), &host, &s, NULL), FL_OK);
 	for (size_t f = 0; f < 2; f++) {
@@ -162,7 +141,7 @@ Test(boot_grub_files, as_many_slots_as_there_may_be)
 	struct fl_boot_state back;
 	host.n_slots = 0;
 	for (char letter = 'a'; letter <= 'z'; letter++) {
-		host.slots[host.n_slots++] = (struct fl_boot_slot){{letter}, "/nowhere"};
+		host.slots[host.n_slots++] = (struct fl_boot_slot){{letter}};
 		struct fl_boot_hash *h = &state.hashes[state.n_hashes++];
 		h->slot[0] = letter;
 		memset(h->hex, 'f', sizeof(h->hex) - 1);
@@ -174,34 +153,23 @@ Test(boot_grub_files, as_many_slots_as_there_may_be)
 	cr_assert_eq(memcmp(&back, &state, sizeof(state)), 0);
 }
 
-static void note(void *ctx, bool ok, const char *text)
-{
-	(void)ctx;
-	const size_t len = strlen(found);
-	snprintf(found + len, sizeof(found) - len, "%s %s\n", ok ? "ok" : "FAULT", text);
-}
-
 static const char *check(void)
 {
-	struct fl_boot_state s;
-	const bool valid = fl_boot_observe(grub(), &host, &s, NULL) == FL_OK;
-	found[0] = '\0';
-	(void)grub()->check(&host, valid ? &s : NULL, note, NULL);
-	return found;
+	return machine_check(grub(), &host);
 }
 
 Test(boot_grub_files, the_self_test_tells_damage_before_it_matters)
 {
 	static const char slots[] = "set fl_part_a=\"x\"\nset fl_part_b=y\n";
 	char script[160];
-	start_trial();
+	machine_start_trial(grub(), &host, 2);
 	cr_assert_not_null(strstr(check(), "FAULT GRUB's list of the slots"));
 	put("slots.cfg", slots, strlen("set fl_part_a=\"x\"\n"));
 	cr_assert_not_null(strstr(check(), "FAULT slots.cfg names the partition of slot b"));
 	put("slots.cfg", slots, strlen(slots));
 	cr_assert_not_null(strstr(check(), "ok slots.cfg names the partition of slot b"));
-	cr_assert_null(strstr(found, "FAULT copy"));
-	cr_assert_null(strstr(found, "FAULT the trial counter"));
+	cr_assert_null(strstr(check(), "FAULT copy"));
+	cr_assert_null(strstr(check(), "FAULT the trial counter"));
 	put("second", "x", 1);
 	cr_assert_not_null(strstr(check(), "FAULT copy 'second'"));
 	put("count", "x", 1);

@@ -1,61 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The entries of the back end systemd-boot: their exact text, their names, damage, and what its
  * self-test finds. */
-#include <fairlead/boot/boot.h>
+#include "machine.h"
 
 #include <fairlead/base/file.h>
 
 #include <criterion/criterion.h>
-#include <ftw.h>
+#include <scratch.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static char esp[64];
-static char dir[96];
-static char found[8192]; /* what the self-test reported: "ok …" and "FAULT …" lines */
+static char esp[SCRATCH_MAX];
+static char dir[SCRATCH_MAX + 8];
 static struct fl_boot_host host;
 
-static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(name);
-}
-
-/* A file below the ESP, with its folders. */
+/* A file below the ESP. */
 static void put(const char *name, const char *text)
 {
-	char path[256];
-	snprintf(path, sizeof(path), "%s/%s", esp, name);
-	char *slash = strrchr(path, '/');
-	*slash = '\0';
-	cr_assert_eq(fl_dir_make(path, 0755, NULL), FL_OK);
-	*slash = '/';
-	cr_assert_eq(fl_file_replace(path, text, strlen(text), 0644, NULL), FL_OK);
+	scratch_put(esp, name, text);
 }
 
 static void set_up(void)
 {
-	snprintf(esp, sizeof(esp), "/tmp/fl-esp-XXXXXX");
-	cr_assert_not_null(mkdtemp(esp));
+	scratch_make(esp);
 	snprintf(dir, sizeof(dir), "%s/loader", esp);
 	put("loader/fairlead.conf", "[entry]\nkernel = /EFI/fairlead/{slot}/vmlinuz\n"
 				    "initrd = /EFI/fairlead/{slot}/initrd\noptions = ro panic=10\n"
 				    "partuuid.a = 11-01\npartuuid.b = 11-02\n");
 	put("EFI/fairlead/a/vmlinuz", "k");
 	put("EFI/fairlead/a/initrd", "i");
-	host = (struct fl_boot_host){.dir = dir, .n_slots = 2, .running = "a"};
-	host.slots[0] = (struct fl_boot_slot){.name = "a", .path = "/nowhere"};
-	host.slots[1] = (struct fl_boot_slot){.name = "b", .path = "/nowhere"};
+	host = machine_of(dir);
 }
 
 static void tear_down(void)
 {
-	(void)nftw(esp, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(esp);
 }
 
 TestSuite(boot_sdboot_files, .init = set_up, .fini = tear_down);
@@ -74,23 +54,15 @@ static struct fl_buf read_entry(const char *name)
 	return text;
 }
 
-static void start_trial(unsigned tries)
-{
-	const struct fl_boot_trial trial = {
-		"b", tries, "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"};
-	cr_assert_eq(fl_boot_init(sdboot(), &host, "a", NULL), FL_OK);
-	cr_assert_eq(fl_boot_trial(sdboot(), &host, &trial, NULL), FL_OK);
-}
-
 Test(boot_sdboot_files, the_text_is_the_one_that_systemd_boot_reads)
 {
 	static const char want[] =
 		"title Fairlead b\nsort-key 0fairlead\noptions root=PARTUUID=11-02 fairlead.slot=b "
 		"fairlead.trial=1 "
-		"roothash=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff ro "
+		"roothash=" MACHINE_HASH " ro "
 		"panic=10\n"
 		"initrd /EFI/fairlead/b/initrd\nlinux /EFI/fairlead/b/vmlinuz\n# sha256=";
-	start_trial(3);
+	machine_start_trial(sdboot(), &host, 3);
 	struct fl_buf text = read_entry("fairlead-0000000002-b+3.conf");
 	const char *title = strstr(fl_buf_str(&text), "title ");
 	cr_assert_eq(strncmp(title, want, strlen(want)), 0, "%s", fl_buf_str(&text));
@@ -108,7 +80,7 @@ Test(boot_sdboot_files, only_a_trial_is_told_that_it_is_one)
 {
 	static const char on_trial[] = "fairlead.trial=";
 	struct fl_buf text;
-	start_trial(3);
+	machine_start_trial(sdboot(), &host, 3);
 	text = read_entry("fairlead-0000000001-a.conf");
 	cr_assert_null(strstr(fl_buf_str(&text), on_trial));
 	fl_buf_free(&text);
@@ -129,7 +101,7 @@ Test(boot_sdboot_files, every_changed_byte_is_damage)
 {
 	struct fl_boot_state s;
 	char path[160];
-	start_trial(1);
+	machine_start_trial(sdboot(), &host, 1);
 	struct fl_buf text = read_entry("fairlead-0000000002-b+1.conf");
 	snprintf(path, sizeof(path), "%s/entries/fairlead-0000000002-b+1.conf", dir);
 	for (size_t i = 0; i < text.len; i++) {
@@ -169,7 +141,7 @@ Test(boot_sdboot_files, the_count_is_read_from_the_name)
 	struct fl_boot_state s;
 	char from[160];
 	char to[160];
-	start_trial(3);
+	machine_start_trial(sdboot(), &host, 3);
 	snprintf(from, sizeof(from), "%s/entries/fairlead-0000000002-b+3.conf", dir);
 	for (unsigned used = 0; used < 4; used++) {
 		snprintf(to, sizeof(to), "%s/entries/fairlead-0000000002-b%s.conf", dir,
@@ -184,7 +156,7 @@ Test(boot_sdboot_files, the_count_is_read_from_the_name)
 Test(boot_sdboot_files, settings_that_lack_change_nothing)
 {
 	struct fl_boot_state s;
-	start_trial(1);
+	machine_start_trial(sdboot(), &host, 1);
 	cr_assert_eq(fl_boot_fallback(sdboot(), &host, NULL), FL_OK);
 	put("loader/fairlead.conf", "[entry]\nkernel = /k\npartuuid.a = 11-01\n");
 	cr_assert_eq(fl_boot_trial(sdboot(), &host, &(struct fl_boot_trial){"b", 1, NULL}, NULL),
@@ -193,20 +165,10 @@ Test(boot_sdboot_files, settings_that_lack_change_nothing)
 	cr_assert_eq(s.seq, 3);
 }
 
-static void note(void *ctx, bool ok, const char *text)
-{
-	(void)ctx;
-	const size_t len = strlen(found);
-	snprintf(found + len, sizeof(found) - len, "%s %s\n", ok ? "ok" : "FAULT", text);
-}
-
 /* Its faults; on what this test's folder stands is none of them. */
 static const char *faults(void)
 {
-	struct fl_boot_state s;
-	const bool valid = fl_boot_observe(sdboot(), &host, &s, NULL) == FL_OK;
-	found[0] = '\0';
-	(void)sdboot()->check(&host, valid ? &s : NULL, note, NULL);
+	char *found = machine_check(sdboot(), &host);
 	char *place = strstr(found, "FAULT the folder of the loader is on FAT");
 	if (place != NULL)
 		memcpy(place, "other", 5);
@@ -217,7 +179,7 @@ static const char *faults(void)
 Test(boot_sdboot_files, the_self_test_tells_what_bypasses_the_count)
 {
 	char variables[96];
-	start_trial(1);
+	machine_start_trial(sdboot(), &host, 1);
 	cr_assert_not_null(strstr(faults(), "FAULT the kernel of slot b"));
 	put("EFI/fairlead/b/vmlinuz", "k");
 	put("EFI/fairlead/b/initrd", "i");
