@@ -24,7 +24,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import BIN, BUILD, run
+from harness import BIN, BUILD, ROOT, run
 
 MIB = 1 << 20
 MODULES = ("virtio_pci", "virtio_blk", "vfat", "nls_cp437", "nls_ascii")
@@ -196,6 +196,32 @@ def kernel_tree(folder, kit, letter):
     return tree
 
 
+def esp_tree(tree, slots, kernel, initramfs, args):
+    """What an ESP with systemd-boot holds: the loader and, for each of `slots`, {letter: partuuid}, kernel and initramfs."""
+    source = ROOT / "agent/boot/loader/systemd-boot"
+    for letter in slots:
+        (tree / "EFI/fairlead" / letter).mkdir(parents=True)
+        shutil.copy(kernel, tree / "EFI/fairlead" / letter / "vmlinuz")
+        shutil.copy(initramfs, tree / "EFI/fairlead" / letter / "initrd.img")
+    (tree / "EFI/BOOT").mkdir()
+    shutil.copy("/usr/lib/systemd/boot/efi/systemd-bootx64.efi", tree / "EFI/BOOT/BOOTX64.EFI")
+    (tree / "loader").mkdir()
+    shutil.copy(source / "loader.conf", tree / "loader")
+    shutil.copy(source / "startup.nsh", tree)
+    (tree / "loader/fairlead.conf").write_text(
+        "[entry]\nkernel = /EFI/fairlead/{slot}/vmlinuz\ninitrd = /EFI/fairlead/{slot}/initrd.img\n"
+        f"options = console=ttyS0 {args}\n" + "".join(f"partuuid.{letter} = {uuid}\n" for letter, uuid in slots.items()))
+
+
+def ovmf(variables):
+    """QEMU's arguments for EFI; the firmware keeps its variables in that file, new ones if it isn't there."""
+    folder = Path("/usr/share/OVMF")
+    if not variables.exists():
+        shutil.copy(folder / "OVMF_VARS_4M.fd", variables)
+    return ["-M", "q35", "-drive", f"if=pflash,format=raw,readonly=on,file={folder / 'OVMF_CODE_4M.fd'}",
+            "-drive", f"if=pflash,format=raw,file={variables}"]
+
+
 class Disk:
     """A raw image with a GPT (or an MBR: table="dos"), the first partition at 1 MiB."""
 
@@ -248,6 +274,12 @@ class Disk:
         with open(self.path, "r+b") as file:
             file.seek(at + start)
             file.write(data)
+
+    def partuuid(self, label):
+        return run("sfdisk", "--part-uuid", self.path, list(self.offsets).index(label) + 1).strip().lower()
+
+    def mtools(self, label, command, *arguments):
+        return run(command, "-i", f"{self.path}@@{self.offset(label)}", *arguments)
 
     def debugfs(self, label, request, write=False):
         return run("debugfs", *(["-w"] if write else []), "-R", request, f"{self.path}?offset={self.offset(label)}")

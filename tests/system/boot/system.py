@@ -22,15 +22,20 @@ import time
 from pathlib import Path
 
 from harness import BUILD, CLASS, FINAL, PRODUCT, ROOT, Fleet, eventually, image_info, run
-from loader import ARGS, INITRAMFS_INIT, Disk, Kit, Machine, Part, boots
+from loader import ARGS, Disk, Machine, Part, boots, esp_tree, ovmf
 
 CAMPAIGN = "FAIRLEAD_CAMPAIGN" in os.environ  # script/campaign boot: everything on every boot loader
 SLOT_MIB = 192
-BASE = ("systemd-sysv", "udev", "dbus")
+BASE = ("systemd-sysv", "udev", "dbus", "initramfs-tools", "linux-image-amd64")
 GATEWAY = ("fairlead-helper", "fairlead-agent", "fairlead-plugin-rootfs")
-EXCLUDED = ("doc", "man", "info", "locale", "zoneinfo")
-HOST = "fleet.test"
+EXCLUDED = (*(f"/usr/share/{name}/*" for name in ("doc", "man", "info", "locale", "zoneinfo")),
+            "/boot/System.map-*", "/lib/modules/*/kernel/sound/*", "/lib/modules/*/kernel/drivers/*")
+INCLUDED = tuple(f"/lib/modules/*/kernel/drivers/{name}/*" for name in ("block", "net", "virtio", "watchdog"))
 PSTORE = "0x10000000"  # memory that outlives a reset; a panic's record is kept there
+# What QEMU has, and what the running system takes: the image keeps no modules.
+MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "ext4", "vfat", "nls_cp437", "nls_ascii", "efivarfs", "i6300esb",
+           f"ramoops mem_address={PSTORE} mem_size=0x40000 record_size=0x10000")
+HOST = "fleet.test"
 KERNEL_ARGS = f"{ARGS} memmap=256K!{PSTORE}"
 WATCHDOG_S = 120  # from the initramfs of a trial to the start of the helper on a busy machine; what hangs costs that much
 
@@ -82,7 +87,7 @@ timeout_s = {WATCHDOG_S}
 # What the tree holds beside Debian and our packages: {path: text}; a mode in front of programs.
 FILES = {
     "etc/fstab": """PARTLABEL=data /var/lib/fairlead ext4 rw,nosuid,nodev 0 0
-PARTLABEL=boot /boot/loader ext4 rw,nosuid,nodev,noexec 0 0
+PARTLABEL=boot /boot/loader auto rw,nosuid,nodev,noexec 0 0
 tmpfs /tmp tmpfs mode=1777 0 0
 tmpfs /var/tmp tmpfs mode=1777 0 0
 /var/lib/fairlead/log /var/log none bind 0 0
@@ -91,6 +96,20 @@ tmpfs /var/lib/systemd tmpfs mode=755 0 0
     "etc/hostname": "gateway\n",
     "etc/hosts": f"127.0.0.1 localhost\n10.0.2.2 {HOST}\n",
     "etc/machine-id": "5e1f0c2bd6d94e0e8f5a3c7b9d2e4f60\n",  # the journal of a boot belongs to one
+    "etc/initramfs-tools/conf.d/gateway": "MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\nRESUME=none\n",
+    "etc/initramfs-tools/conf.d/fairlead": f"FAIRLEAD_WATCHDOG_TIMEOUT_S={WATCHDOG_S}\n",
+    "etc/initramfs-tools/modules": "".join(f"{name}\n" for name in MODULES),
+    # For boots() and the tests of the watchdog: the loader's word, the image's own, and whether something ends it.
+    "etc/initramfs-tools/scripts/init-bottom/guest": """#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+read -r info <"$rootmnt/usr/lib/fairlead/image-info"
+info=${info#*\\"version\\":\\"}
+read -r watchdog </sys/class/watchdog/watchdog0/state
+for word in $(cat /proc/cmdline); do
+  case $word in fairlead.slot=*) slot=${word#*=} ;; esac
+done
+echo "GUEST slot=$slot content=${info%%\\"*} watchdog=$watchdog"
+""",
     "etc/systemd/network/10-net.network": """[Match]
 Driver=virtio_net
 [Network]
@@ -123,7 +142,8 @@ WantedBy=multi-user.target
 UNITS = ("systemd-networkd.service", "factory.service")
 MASKED = ("systemd-timesyncd.service", "getty@.service", "serial-getty@.service", "console-getty.service")
 
-# As root, or as one of a user namespace, in a mount namespace of its own: BASE.tar EXTRA IMAGE, then packages.
+# As root, or as one of a user namespace, in a mount namespace of its own: BASE.tar EXTRA IMAGE, then packages. Ours have the
+# initramfs made again.
 MAKE_IMAGE = f"""set -e
 base=$1 extra=$2 image=$3
 shift 3
@@ -131,11 +151,14 @@ tree=$(mktemp -d)
 trap 'rm -rf --one-file-system "$tree"' EXIT
 tar -xpf "$base" -C "$tree" --numeric-owner --exclude='./dev/*'
 mount --rbind /dev "$tree/dev"
+tar -c -C "$extra" --owner=0 --group=0 . | tar -xp -C "$tree"
 cp "$@" "$tree/root"
 DEBIAN_FRONTEND=noninteractive chroot "$tree" sh -c 'dpkg -i /root/*.deb'
 umount -l "$tree/dev"
 rm "$tree"/root/*.deb
-tar -c -C "$extra" --owner=0 --group=0 . | tar -xp -C "$tree"
+mv "$tree"/boot/vmlinuz-* "$tree/boot/vmlinuz"
+mv "$tree"/boot/initrd.img-* "$tree/boot/initrd.img"
+rm -rf "$tree"/boot/config-* "$tree"/lib/modules "$tree"/vmlinuz* "$tree"/initrd.img*
 rm -rf "$tree"/etc/fairlead "$tree"/var/lib/apt "$tree"/var/cache/* "$tree"/var/lib/fairlead/*
 rm -rf "$tree"/usr/share/perl "$tree"/usr/lib/udev/hwdb.*
 mkdir -p "$tree/var/lib/fairlead"
@@ -145,27 +168,6 @@ systemctl --root "$tree" -q mask {' '.join(MASKED)}
 systemctl --root "$tree" -q set-default multi-user.target
 mke2fs -q -F -t ext4 -m 0 -b 4096 -O ^64bit,^metadata_csum,^has_journal -E root_owner=0:0 -d "$tree" "$image" {SLOT_MIB}M
 """
-
-
-class SystemKit(Kit):
-    """The generic kernel has the watchdog. What hangs before the helper runs is ended by it, so the initramfs arms it."""
-
-    package = "linux-image-amd64"
-    modules = ("virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4", "vfat", "nls_cp437", "nls_ascii",
-               "efivarfs", "i6300esb", "ramoops")
-    init = INITRAMFS_INIT.replace("insmod /modules/$module", f"""case $module in
-  i6300esb*) insmod /modules/$module heartbeat={WATCHDOG_S} ;;
-  ramoops*) insmod /modules/$module mem_address={PSTORE} mem_size=0x40000 record_size=0x10000 ;;
-  *) insmod /modules/$module ;;
-esac""").replace("exec switch_root /root", """for word in $(cat /proc/cmdline); do
-  case $word in
-    fairlead.slot=*) echo "GUEST slot=${word#*=} content=$(sed 's/.*"version":"\\([^"]*\\).*/\\1/' /root/usr/lib/fairlead/image-info)" ;;
-    fairlead.trial=1) mdev -s; echo >/dev/watchdog ;;
-  esac
-done
-umount /proc /sys
-mount -t devtmpfs dev /root/dev
-exec switch_root /root""")
 
 
 def as_root():
@@ -200,15 +202,16 @@ class SystemImage:
 
     @classmethod
     def ready(cls):
-        debs, kit = packages(), SystemKit.ready()
-        key = "".join(hashlib.sha256(deb.read_bytes()).hexdigest() for deb in debs) + f"{kit.folder}{FILES}{MAKE_IMAGE}"
+        debs = packages()
+        key = "".join(hashlib.sha256(deb.read_bytes()).hexdigest() for deb in debs) + f"{BASE}{EXCLUDED}{INCLUDED}{FILES}{MAKE_IMAGE}"
         path = BUILD.parent / f"guest/system-{hashlib.sha256(key.encode()).hexdigest()[:12]}.ext4"
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(path.parent / "system.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # files of tests run side by side
             if not path.exists():
                 with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
                     made = Path(scratch) / "image"
-                    cls.make(made, cls.base(debs), debs, kit)
+                    cls.make(made, cls.base(debs), debs)
                     made.rename(path)
         return cls(path)
 
@@ -216,24 +219,23 @@ class SystemImage:
     def base(debs):
         """The tree of a minimal Debian with what our packages depend on."""
         names = ",".join(sorted({*BASE, *dependencies(debs)}))
-        tree = BUILD.parent / f"guest/base-{hashlib.sha256(names.encode()).hexdigest()[:12]}.tar"
+        options = [f"--dpkgopt=path-{what}={path}" for what, paths in (("exclude", EXCLUDED), ("include", INCLUDED)) for path in paths]
+        tree = BUILD.parent / f"guest/base-{hashlib.sha256(f'{names}{options}'.encode()).hexdigest()[:12]}.tar"
         if not tree.exists():
             new = tree.with_suffix(f".{os.getpid()}")
             run("mmdebstrap", "--quiet", "--variant=essential", "--format=tar", f"--include={names}",
-                *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in EXCLUDED), "bookworm", new, timeout=900)
+                *options, "bookworm", new, timeout=900)
             new.rename(tree)
         return tree
 
     @staticmethod
-    def make(path, base, debs, kit):
+    def make(path, base, debs):
         extra = path.parent / "extra"
         for name, text in FILES.items():
             (extra / name).parent.mkdir(parents=True, exist_ok=True)
             (extra / name).write_text(text)
             (extra / name).chmod(0o755 if text.startswith("#!") else 0o644)
         (extra / "boot/loader").mkdir(parents=True)
-        shutil.copy(kit.kernel, extra / "boot/vmlinuz")
-        shutil.copy(kit.initramfs, extra / "boot/initrd.img")
         (extra / "usr/lib/fairlead").mkdir(parents=True)
         (extra / "usr/lib/fairlead/image-info").write_text(image_info("1.0.0", 1))
         run("unshare", "--mount", *as_root()[1:], "bash", "-c", MAKE_IMAGE, "make", base, extra, path, *debs, timeout=900)
@@ -295,7 +297,7 @@ class Grub:
         files = tree / "fairlead"
         files.mkdir(parents=True)
         shutil.copy(ROOT / "agent/boot/loader/grub/grub.cfg", tree)
-        uuid = {letter: run("sfdisk", "--part-uuid", disk.path, 3 + n).strip().lower() for n, letter in enumerate("ab")}
+        uuid = {letter: disk.partuuid(f"slot-{letter}") for letter in "ab"}
         (files / "slots.cfg").write_text(
             f'set fl_slots="a b"\nset fl_part_a={uuid["a"]}\nset fl_part_b={uuid["b"]}\n'
             'set fl_kernel=/boot/vmlinuz\nset fl_initrd=/boot/initrd.img\n'
@@ -313,7 +315,6 @@ class Grub:
     def state(disk):
         """All that a boot without an update must not change."""
         return {name: disk.debugfs("boot", f"cat /fairlead/{name}") for name in ("count", "first.sum", "second.sum", "first", "second")}
-
 
 
 
@@ -357,7 +358,32 @@ class UBoot:
         return disk.read("uboot-env")
 
 
-LOADERS = {"grub": Grub, "uboot": UBoot}
+class SystemdBoot:
+    """systemd-boot under OVMF. The kernels of both slots are on the ESP, which is mounted on /boot/loader."""
+
+    parts = [Part("boot", 64, "uefi")]
+    boot = "backend = systemd-boot\ndir = /boot/loader/loader"
+
+    @staticmethod
+    def install(disk, folder):
+        for name in ("vmlinuz", "initrd.img"):
+            disk.debugfs("slot-a", f"dump /boot/{name} {folder / name}")
+        esp_tree(folder / "boot", {letter: disk.partuuid(f"slot-{letter}") for letter in "ab"}, folder / "vmlinuz",
+                 folder / "initrd.img", f"ro {KERNEL_ARGS}")
+        init_boot(folder, f"backend = systemd-boot\ndir = {folder}/boot/loader")
+        disk.vfat("boot", folder / "boot")
+
+    @staticmethod
+    def firmware(folder):
+        return ovmf(folder / "variables.fd")
+
+    @staticmethod
+    def state(disk):
+        entries = disk.mtools("boot", "mdir", "-b", "::/loader/entries").split()
+        return {path: disk.mtools("boot", "mtype", path) for path in entries}
+
+
+LOADERS = {"grub": Grub, "uboot": UBoot, "systemd-boot": SystemdBoot}
 BACK_ENDS = list(LOADERS) if CAMPAIGN else ["grub"]
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole gateway (system.py): an update, from the operator's command to the second start of the new system."""
+import re
+
 import pytest
 
 from system import BACK_ENDS, Gateway
@@ -18,3 +20,5 @@ def test_an_update_is_committed(tmp_path, fleet, image, published, back_end):
         gateway.cut()
         gateway.on().wait_boots(3)
     assert gateway.boots() == ["a", "b", "b"], "it stays"
+    watched = re.findall(r"GUEST slot=(\S) content=\S+ watchdog=(\S+)\n", gateway.text)
+    assert watched == [("a", "inactive"), ("b", "active"), ("b", "inactive")], "armed before init, and only on trial"

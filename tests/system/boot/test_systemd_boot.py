@@ -6,7 +6,6 @@ $slot by whichever slot starts, with the ESP on /mnt.
 """
 import os
 import random
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,11 +14,9 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
-from harness import BIN, ROOT, run
-from loader import ARGS, Disk, Kit, Machine, Part, boots, contents, slot_tree
+from harness import BIN, run
+from loader import ARGS, Disk, Kit, Machine, Part, boots, contents, esp_tree, ovmf, slot_tree
 
-FIRMWARE = Path("/usr/share/OVMF")
-LOADER = ROOT / "agent/boot/loader/systemd-boot"
 CUTS = int(os.environ.get("FAIRLEAD_POWER_CUTS", "5"))
 CONFIG = """[boot]
 backend = systemd-boot
@@ -37,36 +34,16 @@ again() { umount /mnt; reboot -f; sleep 60; }
 """
 
 
-def esp_tree(folder, kit, disk):
-    """The ESP: systemd-boot, its configuration, the slots' kernels and the first decision."""
-    esp = folder / "esp"
-    for letter in "ab":
-        (esp / "EFI/fairlead" / letter).mkdir(parents=True)
-        shutil.copy(kit.kernel, esp / "EFI/fairlead" / letter / "vmlinuz")
-        shutil.copy(kit.initramfs, esp / "EFI/fairlead" / letter / "initrd.img")
-    (esp / "EFI/BOOT").mkdir()
-    shutil.copy("/usr/lib/systemd/boot/efi/systemd-bootx64.efi", esp / "EFI/BOOT/BOOTX64.EFI")
-    (esp / "loader").mkdir()
-    shutil.copy(LOADER / "loader.conf", esp / "loader")
-    shutil.copy(LOADER / "startup.nsh", esp)
-    uuids = {letter: run("sfdisk", "--part-uuid", disk.path, number).strip().lower()
-             for letter, number in (("a", 2), ("b", 3))}
-    (esp / "loader/fairlead.conf").write_text(
-        "[entry]\nkernel = /EFI/fairlead/{slot}/vmlinuz\ninitrd = /EFI/fairlead/{slot}/initrd.img\n"
-        f"options = console=ttyS0 {ARGS}\n"
-        + "".join(f"partuuid.{letter} = {uuid}\n" for letter, uuid in uuids.items()))
-    config = folder / "host.conf"
-    config.write_text(CONFIG.format(dir=esp / "loader"))
-    run(BIN / "fairlead-boot", "--config", config, "init", "a")
-    return esp
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("systemd-boot")
     kit = Kit.ready()
     disk = Disk(folder / "base.img", [Part("esp", 128, kind="uefi"), Part("slot-a", 64), Part("slot-b", 64)])
-    disk.vfat("esp", esp_tree(folder, kit, disk))
+    esp = folder / "esp"
+    esp_tree(esp, {letter: disk.partuuid(f"slot-{letter}") for letter in "ab"}, kit.kernel, kit.initramfs, ARGS)
+    (folder / "host.conf").write_text(CONFIG.format(dir=esp / "loader"))
+    run(BIN / "fairlead-boot", "--config", folder / "host.conf", "init", "a")
+    disk.vfat("esp", esp)
     for letter in "ab":
         tree = slot_tree(folder, kit, letter, "tr -d '\\0' </dev/vdb >/tmp/script; . /tmp/script",
                          {"etc/fairlead/gateway.conf": CONFIG.format(dir="/mnt/loader"), "mnt/empty": ""})
@@ -82,21 +59,18 @@ class Gateway:
         self.disk = object.__new__(Disk)
         self.disk.path, self.disk.offsets = folder / "disk.img", base.offsets
         run("cp", "--sparse=always", base.path, self.disk.path)
-        shutil.copy(FIRMWARE / "OVMF_VARS_4M.fd", self.variables)
 
     def machine(self, script):
         self.script.write_bytes((START + script).encode().ljust(4096, b"\0"))
-        return Machine(self.disk, ["-M", "q35", "-drive",
-                                   f"if=pflash,format=raw,readonly=on,file={FIRMWARE / 'OVMF_CODE_4M.fd'}", "-drive",
-                                   f"if=pflash,format=raw,file={self.variables}"],
-                       ["-drive", f"if=virtio,file={self.script},format=raw,readonly=on"], memory=384)
+        return Machine(self.disk, ovmf(self.variables), ["-drive", f"if=virtio,file={self.script},format=raw,readonly=on"],
+                       memory=384)
 
     def start(self, script):
         self.text = self.machine(script).run(timeout=240)
         return boots(self.text)
 
     def mtools(self, command, *arguments):
-        return run(command, "-i", f"{self.disk.path}@@{self.disk.offset('esp')}", *arguments)
+        return self.disk.mtools("esp", command, *arguments)
 
     def entries(self):
         listed = self.mtools("mdir", "-b", "::/loader/entries").split()
