@@ -162,11 +162,8 @@ static enum fl_rc add_part(struct loading *l, const char *section, char letter, 
 	const char *kept = fl_arena_copy(l->arena, value, strlen(value), err);
 	if (kept == NULL)
 		return FL_E_NO_MEMORY;
-	if (fl_boot_find_slot(host, name) == NULL) {
-		struct fl_boot_slot *slot = &host->slots[host->n_slots++];
-		memcpy(slot->name, name, sizeof(name));
-		slot->path = kept;
-	}
+	if (fl_boot_find_slot(host, name) == NULL)
+		memcpy(host->slots[host->n_slots++].name, name, sizeof(name));
 	struct fl_boot_part *part = &host->parts[host->n_parts++];
 	memcpy(part->slot, name, sizeof(name));
 	part->component = strchr(section, '.') + 1;

@@ -14,10 +14,8 @@ static void set_up(void)
 {
 	memset(&host, 0, sizeof(host));
 	memset(&state, 0, sizeof(state));
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 3; i++)
 		host.slots[i].name[0] = (char)('a' + i);
-		host.slots[i].path = "/nowhere";
-	}
 	host.n_slots = 3;
 	host.running[0] = 'a';
 	state.good[0] = 'a';

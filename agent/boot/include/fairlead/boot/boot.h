@@ -24,7 +24,6 @@ extern "C" {
 
 struct fl_boot_slot {
 	char name[FL_NAME_MAX + 1]; /* a letter */
-	const char *path;	    /* a device, or a file: of the first component that has it */
 };
 
 /* What a component has in a slot: all parts of one letter boot together. */
