@@ -143,8 +143,8 @@ static int next(struct stream *s, uint64_t max, const uint8_t **ret, uint32_t *r
 int stream_read(struct stream *s, uint8_t *data, uint64_t len, struct fl_result *result)
 {
 	while (len > 0) {
-		const uint8_t *bytes;
-		uint32_t n;
+		const uint8_t *bytes = NULL;
+		uint32_t n = 0;
 		const int rc = next(s, len, &bytes, &n, result);
 		if (rc != FL_CLASS_OK)
 			return rc;
@@ -160,8 +160,8 @@ int stream_read(struct stream *s, uint8_t *data, uint64_t len, struct fl_result 
 int stream_add(struct stream *s, uint8_t *data, uint64_t len, struct fl_result *result)
 {
 	while (len > 0) {
-		const uint8_t *bytes;
-		uint32_t n;
+		const uint8_t *bytes = NULL;
+		uint32_t n = 0;
 		const int rc = next(s, len, &bytes, &n, result);
 		if (rc != FL_CLASS_OK)
 			return rc;
@@ -178,7 +178,7 @@ int stream_number(struct stream *s, uint64_t min, uint64_t max, uint64_t *ret,
 {
 	uint64_t v = 0;
 	for (unsigned i = 0; i < FL_DELTA_VARINT_MAX; i++) {
-		uint8_t byte;
+		uint8_t byte = 0;
 		const int rc = stream_read(s, &byte, 1, result);
 		if (rc != FL_CLASS_OK)
 			return rc;

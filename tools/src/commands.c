@@ -71,6 +71,9 @@ static const struct fl_tools_option release_create[] = {
 static const struct fl_tools_option release_verify[] = {
 	{"root", 'r', true, "ROOT", "the root document it must be signed under"},
 };
+static const struct fl_tools_option delta_create[] = {
+	{"output", 'o', true, "DIR", "the folder it is added to"},
+};
 static const struct fl_tools_option device_enroll[] = {
 	{"identity", 0, true, "sha256:HEX", "digest of the device key's SubjectPublicKeyInfo"},
 };
@@ -121,6 +124,9 @@ const struct fl_tools_command fl_tools_commands[] = {
 	 fl_tools_release_list},
 	{"root publish", "FILE", 1, 1, true, "Bring the next root document to the fleet",
 	 NO_OPTIONS, fl_tools_root_publish},
+
+	{"delta create", "SOURCE IMAGE", 2, 2, false, "Make what turns one image into the next",
+	 OPTIONS(delta_create), fl_tools_delta_create},
 
 	{"device enroll", "ID", 1, 1, true, "Let a device with this identity enroll",
 	 OPTIONS(device_enroll), fl_tools_device_enroll},

@@ -10,6 +10,7 @@ fl_tools_run fl_tools_keys_init, fl_tools_keys_generate, fl_tools_keys_show,
 fl_tools_run fl_tools_release_create, fl_tools_release_sign, fl_tools_release_verify,
 	fl_tools_release_show, fl_tools_release_publish, fl_tools_release_list;
 fl_tools_run fl_tools_root_publish;
+fl_tools_run fl_tools_delta_create;
 fl_tools_run fl_tools_device_enroll, fl_tools_device_revoke, fl_tools_device_list,
 	fl_tools_device_show;
 fl_tools_run fl_tools_deploy;

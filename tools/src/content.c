@@ -101,27 +101,57 @@ static unsigned workers(void)
 	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }
 
-/* Packs into a file without a final name, and gives it that name once its root is known. */
-static enum fl_rc add_blob(const char *dir, int image, const struct fl_frames_options *options,
-			   struct fl_tools_ref *ret, struct fl_err *err)
+static enum fl_rc half_path(const char *dir, char out[FL_TOOLS_PATH_MAX], struct fl_err *err)
 {
-	char half[FL_TOOLS_PATH_MAX], path[FL_TOOLS_PATH_MAX];
-	enum fl_rc rc = fl_path_join(half, sizeof(half), dir, "blobs/" ALG "/.packing", err);
+	return fl_path_join(out, FL_TOOLS_PATH_MAX, dir, "blobs/" ALG "/.packing", err);
+}
+
+enum fl_rc fl_tools_blob_begin(const char *dir, int *ret, struct fl_err *err)
+{
+	char half[FL_TOOLS_PATH_MAX];
+	enum fl_rc rc = half_path(dir, half, err);
 	if (rc != FL_OK)
 		return rc;
-	FL_AUTO_FD fd = open(half, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int fd = open(half, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fl_fail(err, fl_rc_from_errno(errno), errno, "create '%s'", half);
-	uint64_t size = 0;
-	rc = fl_frames_write(image, fd, options, &size, err);
+	*ret = fd;
+	return FL_OK;
+}
+
+enum fl_rc fl_tools_blob_keep(const char *dir, int fd, struct fl_tools_ref *ret, struct fl_err *err)
+{
+	char half[FL_TOOLS_PATH_MAX], path[FL_TOOLS_PATH_MAX];
+	enum fl_rc rc = half_path(dir, half, err);
 	if (rc == FL_OK)
 		rc = add_tree(dir, fd, ret, err);
 	if (rc == FL_OK)
 		rc = fl_tools_content_path(dir, FL_TOOLS_BLOB, &ret->root, path, err);
 	if (rc == FL_OK && (fsync(fd) != 0 || rename(half, path) != 0))
 		rc = fl_fail(err, fl_rc_from_errno(errno), errno, "'%s'", path);
-	if (rc != FL_OK)
+	return rc;
+}
+
+void fl_tools_blob_drop(const char *dir)
+{
+	char half[FL_TOOLS_PATH_MAX];
+	if (half_path(dir, half, NULL) == FL_OK)
 		(void)unlink(half);
+}
+
+static enum fl_rc add_blob(const char *dir, int image, const struct fl_frames_options *options,
+			   struct fl_tools_ref *ret, struct fl_err *err)
+{
+	FL_AUTO_FD fd = -1;
+	uint64_t size = 0;
+	enum fl_rc rc = fl_tools_blob_begin(dir, &fd, err);
+	if (rc != FL_OK)
+		return rc;
+	rc = fl_frames_write(image, fd, options, &size, err);
+	if (rc == FL_OK)
+		rc = fl_tools_blob_keep(dir, fd, ret, err);
+	if (rc != FL_OK)
+		fl_tools_blob_drop(dir);
 	return rc;
 }
 

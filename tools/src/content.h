@@ -32,6 +32,14 @@ enum fl_rc fl_tools_content_make_dirs(const char *dir, struct fl_err *err) FL_CH
 enum fl_rc fl_tools_tree_of(int fd, struct fl_tools_ref *ret, struct fl_buf *object,
 			    struct fl_err *err) FL_CHECKED;
 /*
+ * A blob in the making has no final name. Keeping it gives it that of its root, and adds its tree;
+ * dropping is for what was begun and not kept. One at a time in a folder.
+ */
+enum fl_rc fl_tools_blob_begin(const char *dir, int *ret, struct fl_err *err) FL_CHECKED;
+enum fl_rc fl_tools_blob_keep(const char *dir, int fd, struct fl_tools_ref *ret,
+			      struct fl_err *err) FL_CHECKED;
+void fl_tools_blob_drop(const char *dir);
+/*
  * Packs an image as zstd-frames into dir: its blob, the tree of that, and the tree of the image.
  * *installed is of the image, *transport of the blob.
  */

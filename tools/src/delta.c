@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * delta create: two images → DIR/blobs, DIR/trees, and what a release or a job says of the
+ * artifact. Nothing is kept that wasn't decoded and found to be the image.
+ */
+#include "delta.h"
+
+#include "commands.h"
+#include "output.h"
+
+#include <fairlead/base/file.h>
+#include <fairlead/delta/create.h>
+#include <fairlead/trust/digest.h>
+
+#include <errno.h>
+#include <fcntl.h>
+
+struct report {
+	struct fl_digest source, installed, transport;
+	uint64_t source_size, image_size, transport_size, mem_max;
+};
+
+static const struct fl_field report_fields[] = {
+	FL_REQ(struct report, source_size, U64, FL_U53_MAX, NULL, "bytes of the source"),
+	FL_REQ(struct report, source, DIGEST, 0, NULL, "tree of the source"),
+	FL_REQ(struct report, image_size, U64, FL_U53_MAX, NULL, "bytes of the image"),
+	FL_REQ(struct report, installed, DIGEST, 0, NULL, "tree of the image"),
+	FL_REQ(struct report, transport_size, U64, FL_U53_MAX, NULL, "bytes to transfer"),
+	FL_REQ(struct report, transport, DIGEST, 0, NULL, "tree of the transport"),
+	FL_REQ(struct report, mem_max, U64, FL_U53_MAX, NULL, "bytes that its decoder needs"),
+};
+static const struct fl_schema report_schema =
+	FL_SCHEMA("delta", struct report, report_fields, "a delta");
+
+static enum fl_rc open_image(const char *path, int *ret, struct fl_tools_ref *ref,
+			     struct fl_err *err)
+{
+	struct fl_buf object = FL_BUF(FL_TOOLS_OBJECT_MAX);
+	*ret = open(path, O_RDONLY | O_CLOEXEC);
+	if (*ret < 0)
+		return fl_fail(err, fl_rc_from_errno(errno), errno, "image '%s'", path);
+	enum fl_rc rc = fl_tools_tree_of(*ret, ref, &object, err);
+	fl_buf_free(&object);
+	return rc == FL_OK ? rc : fl_wrap(err, rc, "image '%s'", path);
+}
+
+/* Does it yield the image? */
+static enum fl_rc check(const struct fl_tools_delta *delta, const struct fl_tools_ref *image,
+			struct fl_err *err)
+{
+	struct fl_tools_ref found;
+	enum fl_rc rc = fl_tools_delta_decode(delta, &found, err);
+	if (rc == FL_OK && !fl_digest_equal(&found.root, &image->root))
+		rc = fl_fail(err, FL_E_INTERNAL, 0, "it yields another image");
+	return rc == FL_OK ? rc : fl_wrap(err, rc, "check");
+}
+
+static enum fl_rc make(const char *dir, int source, int image, const struct fl_tools_ref *ref,
+		       struct report *r, struct fl_err *err)
+{
+	FL_AUTO_FD fd = -1;
+	struct fl_delta_made made;
+	struct fl_tools_ref transport;
+	enum fl_rc rc = fl_tools_blob_begin(dir, &fd, err);
+	if (rc != FL_OK)
+		return rc;
+	rc = fl_delta_create(source, image, fd, dir, &made, err);
+	if (rc == FL_OK) {
+		const struct fl_tools_delta delta = {source,	       fd,
+						     made.source_size, made.size,
+						     made.image_size,  made.memory_bytes};
+		rc = check(&delta, ref, err);
+	}
+	if (rc == FL_OK)
+		rc = fl_tools_blob_keep(dir, fd, &transport, err);
+	if (rc != FL_OK) {
+		fl_tools_blob_drop(dir);
+		return rc;
+	}
+	r->transport = transport.root;
+	r->transport_size = transport.size;
+	r->mem_max = made.memory_bytes;
+	return FL_OK;
+}
+
+static enum fl_rc print(const struct fl_tools_call *call, const struct report *r,
+			struct fl_err *err)
+{
+	char text[FL_DIGEST_TEXT_SIZE];
+	if (call->json)
+		return fl_tools_json(call->out, &report_schema, r, err);
+	fl_digest_format(&r->source, text);
+	(void)fprintf(call->out, "source     %llu bytes, %s\n", (unsigned long long)r->source_size,
+		      text);
+	fl_digest_format(&r->installed, text);
+	(void)fprintf(call->out, "image      %llu bytes, %s\n", (unsigned long long)r->image_size,
+		      text);
+	fl_digest_format(&r->transport, text);
+	(void)fprintf(call->out, "transport  %llu bytes, %s\n",
+		      (unsigned long long)r->transport_size, text);
+	(void)fprintf(call->out, "memory     %llu bytes\n", (unsigned long long)r->mem_max);
+	return FL_OK;
+}
+
+enum fl_rc fl_tools_delta_create(struct fl_tools_call *call, struct fl_err *err)
+{
+	const char *dir = fl_tools_opt(call, "output", NULL);
+	struct fl_tools_ref from = {0}, to = {0};
+	struct report r = {0};
+	FL_AUTO_FD source = -1;
+	FL_AUTO_FD image = -1;
+	enum fl_rc rc = open_image(call->args[0], &source, &from, err);
+	if (rc == FL_OK)
+		rc = open_image(call->args[1], &image, &to, err);
+	if (rc == FL_OK)
+		rc = fl_tools_content_make_dirs(dir, err);
+	r.source = from.root;
+	r.source_size = from.size;
+	r.installed = to.root;
+	r.image_size = to.size;
+	if (rc == FL_OK)
+		rc = make(dir, source, image, &to, &r, err);
+	return rc == FL_OK ? print(call, &r, err) : fl_wrap(err, rc, "create delta");
+}
