@@ -61,6 +61,8 @@ enum fl_rc on_alive(struct helper *h, struct request *rq, struct fl_err *err)
 static uint64_t silence_left_ms(const struct helper *h, uint64_t now)
 {
 	const uint64_t end = h->heard_ms + h->config.silence_s * 1000;
+	if (h->pending)
+		return UINT64_MAX; /* it waits for us */
 	return now >= end ? 0 : end - now;
 }
 

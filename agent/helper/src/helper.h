@@ -75,6 +75,7 @@ struct helper {
 	int listener, agent; /* sockets */
 	bool greeted;
 	struct request request;	/* received and not answered yet; its frame stands in `frame` */
+	uint64_t request_ms;	/* boot time of its receipt */
 	bool pending;		/* there is one */
 	bool must_wait;		/* for the end of a child: it is carried out anew then */
 	bool child_ended;	/* since the last look */
@@ -84,7 +85,7 @@ struct helper {
 	struct boot_view view; /* as observed last */
 	bool seen;	       /* in this turn of the loop, and nothing was switched since */
 	bool trial_ended;    /* the deadline has nothing left to do */
-	uint64_t heard_ms;   /* boot time of the agent's last word in a trial, or of our start */
+	uint64_t heard_ms;   /* boot time of the agent's last word in a trial, or of our start; its requests stop this clock */
 	int watchdog;	     /* armed; -1: not */
 	bool watchdog_tried; /* to arm it, in this trial */
 	uint64_t feed_ms;    /* boot time of its next feed */

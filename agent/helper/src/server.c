@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket, the loop and the table of requests. One agent at a time; a newer connection takes the place of the
- * older. A frame that breaks the protocol ends the connection and nothing else.
+ * The socket, the loop and the table of requests. One agent at a time; a newer connection takes the
+ * place of the older. A frame that breaks the protocol ends the connection and nothing else.
  */
 #include "helper.h"
 
@@ -52,6 +52,8 @@ static void end_request(struct helper *h)
 	for (size_t i = 0; i < h->request.n_fds; i++)
 		fl_close(&h->request.fds[i]);
 	h->request.n_fds = 0;
+	if (h->pending) /* nothing else of the agent was read meanwhile */
+		h->heard_ms += fl_clock_boot_ms(h->clock) - h->request_ms;
 	h->pending = false;
 }
 
@@ -165,6 +167,7 @@ static void on_agent_frame(struct helper *h)
 	if (rc == FL_OK)
 		rc = fl_frame_peek(h->frame.data, h->frame.len, &rq.type, &rq.id, &err);
 	h->request = rq;
+	h->request_ms = fl_clock_boot_ms(h->clock);
 	h->pending = rc == FL_OK;
 	if (rc == FL_OK)
 		carry_out(h);

@@ -85,6 +85,26 @@ Test(helper_guard, a_silent_agent_ends_the_trial)
 			 "told also to an agent that did not hear it then");
 }
 
+/* Its request waits for a handler, and nothing else of it is read meanwhile. */
+Test(helper_guard, an_agent_that_waits_for_an_answer_is_not_silent)
+{
+	const struct fl_ipc_target ask = {.component = "rootfs"};
+	struct fl_buf frame = FL_BUF(FL_FRAME_MAX);
+	uint32_t id;
+	void *body;
+	g.observe = "mute";
+	to_trial(SILENT, NULL);
+	sleep(24);
+	cr_assert_eq(fl_frame_encode(FL_FRAME_OBSERVE, 999, &ask, &frame, NULL), FL_OK);
+	gw_send_raw(&g, frame.data, frame.len, NULL, 0);
+	fl_buf_free(&frame);
+	cr_assert_eq(gw_next(&g, &id, &body, 30000), FL_OK);
+	cr_assert_eq(g.type, FL_FRAME_OBSERVATION, "%s", fl_frame_name(g.type));
+	sleep(3);
+	cr_assert_not(gw_restart_asked(&g), "24 s before its request, 3 s after the answer");
+	expect_fall_back("trial_silent", 10000);
+}
+
 Test(helper_guard, an_agent_that_never_comes_ends_the_trial)
 {
 	to_trial(SILENT, NULL);
