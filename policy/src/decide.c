@@ -145,8 +145,34 @@ static void ask_space(const struct question *q, struct finding *f)
 	}
 }
 
+/* The day's may be spent to the last byte, for what came in is kept; the deployment's is not begun when it may not do. */
+static void ask_budget(const struct question *q, struct finding *f)
+{
+	const uint64_t need = q->request->fetch_bytes;
+	const uint64_t day = q->facts->day_left_bytes;
+	const uint64_t deployment = q->facts->deployment_left_bytes;
+	f->reason.rule = "budget";
+	if (q->request->gate != FL_GATE_DOWNLOAD) {
+		SAY(f, "not asked: nothing is fetched");
+	} else if (day == UINT64_MAX && deployment == UINT64_MAX) {
+		SAY(f, "may fetch %" PRIu64 " bytes, and none is set", need);
+	} else if (need > deployment) {
+		wait_for(f, FL_E_BYTE_BUDGET, "consent");
+		SAY(f, "may fetch %" PRIu64 " bytes, %" PRIu64 " are allowed", need, deployment);
+	} else if (day == 0 && !q->facts->time_known) {
+		wait_for(f, FL_E_TIME_UNTRUSTED, "time");
+		SAY(f, "the day's is spent, and the time is not known");
+	} else if (day == 0) {
+		wait_until(f, q->facts->day_ends_s, "budget");
+		f->code = FL_E_BYTE_BUDGET;
+		SAY(f, "the day's is spent until %s", date(q->facts->day_ends_s).text);
+	} else {
+		SAY(f, "may fetch %" PRIu64 " bytes, within what is left", need);
+	}
+}
+
 typedef void rule_fn(const struct question *q, struct finding *f);
-static rule_fn *const rules[] = {ask_expiry, ask_not_before, ask_policy, ask_space};
+static rule_fn *const rules[] = {ask_expiry, ask_not_before, ask_policy, ask_space, ask_budget};
 
 #define N_RULES (sizeof(rules) / sizeof(rules[0]))
 _Static_assert(N_RULES <= FL_POLICY_REASONS_MAX, "every rule has room for its reason");

@@ -58,14 +58,19 @@ static enum fl_rc update(struct fl_store *store, const struct number *n, struct 
 	return store_run(&q, err);
 }
 
+static enum fl_rc drop(struct fl_store *store, const char *name, struct fl_err *err)
+{
+	STORE_QUERY(q, store, STORE_NUMBER_DELETE);
+	store_bind_bytes(&q, name, strlen(name));
+	return store_run(&q, err);
+}
+
 /* In place of whatever damaged rows the name has. */
 static enum fl_rc add(struct fl_store *store, const struct number *n, struct fl_err *err)
 {
 	bool row = false;
 	uint64_t count = 0;
-	STORE_QUERY(clear, store, STORE_NUMBER_DELETE);
-	store_bind_bytes(&clear, n->name, strlen(n->name));
-	enum fl_rc rc = store_run(&clear, err);
+	enum fl_rc rc = drop(store, n->name, err);
 	STORE_QUERY(counter, store, STORE_NUMBER_COUNT);
 	if (rc == FL_OK)
 		rc = store_step(&counter, &row, err);
@@ -88,6 +93,8 @@ static enum fl_rc set(struct fl_store *store, void *arg, struct fl_err *err)
 	enum fl_rc rc = find(store, &old, err);
 	if (rc != FL_OK || (old.id != 0 && old.value == n->value))
 		return rc;
+	if (n->value == 0)
+		return drop(store, n->name, err);
 	struct number new = {n->name, n->value, old.id};
 	return old.id == 0 ? add(store, &new, err) : update(store, &new, err);
 }

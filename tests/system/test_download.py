@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Downloads: no faster than the owner of the gateway allows, and from whoever has the bytes."""
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
@@ -175,3 +176,50 @@ def test_a_proxy_that_refuses_is_told(hidden_fleet, tmp_path, images):
         with behind(proxy, hidden_fleet, tmp_path, images) as gateway:
             eventually(lambda: "407" in gateway.logs(), lambda: f"the reason\n{gateway.logs()}")
     assert not proxy.asked
+
+
+def budget(key, mib):
+    return f"\n[interface.lo]\n{key} = {mib}\n"
+
+
+def waits_for(fleet, job, what):
+    return eventually(lambda: (shown := fleet.job(job))["state"] == "waiting_to_download" and shown.get("next") == what and shown,
+                      lambda: f"waits for {what}, but {fleet.job(job)}")
+
+
+def restarted_with(gateway, key, value):
+    gateway.configure(key, value)
+    pid = gateway.kill_program("agent")
+    eventually(lambda: gateway.pid("agent") not in (None, pid), "a new agent")
+
+
+def test_a_day_s_budget_is_kept_over_a_crash_and_the_next_day_goes_on(fleet, hostile, new_gateway, published):
+    gateway = new_gateway(conf=budget("day_mib", 3), via=hostile)
+    gateway.wait_connected()
+    hostile.hold(2 << 20)
+    release = published(2)
+    job = fleet.deploy(release, gateway)
+    hostile.wait_held()
+    gateway.kill_program("agent")
+    hostile.release()
+    shown = waits_for(fleet, job, "budget")
+    midnight = (int(time.time()) // 86400 + 1) * 86400
+    assert (shown["reason"], shown["until"]) == ("byte_budget", midnight)
+    late, kernel = 1 << 20, 1 << 20  # what a crash may forget; what was on its way
+    assert 3 << 20 <= hostile.served[gateway.id] <= (3 << 20) + late + kernel
+    restarted_with(gateway, "day_mib", 100)
+    fleet.wait_job(job, "committed")
+    total = sum(blob.stat().st_size for blob in (release / "blobs").rglob("*") if blob.is_file())
+    assert hostile.served[gateway.id] <= total + 2 * ((1 << 20) + (64 << 10)) + kernel, "two frames again"
+
+
+def test_a_deployment_that_might_cost_too_much_is_not_begun(fleet, hostile, new_gateway, published):
+    gateway = new_gateway(conf=budget("deployment_mib", 2), via=hostile)
+    gateway.wait_connected()
+    job = fleet.deploy(published(2), gateway)
+    shown = waits_for(fleet, job, "consent")
+    assert shown["reason"] == "byte_budget"
+    assert re.fullmatch(r"may fetch \d+ bytes, 2097152 are allowed", shown["text"]), shown
+    assert not hostile.requests
+    restarted_with(gateway, "deployment_mib", 20)
+    fleet.wait_job(job, "committed")

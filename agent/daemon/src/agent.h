@@ -17,6 +17,7 @@
 #include "enrol.h"
 #include "helper.h"
 #include "http.h"
+#include "ledger.h"
 #include "identity.h"
 #include "jobs.h"
 #include "link.h"
@@ -47,6 +48,7 @@ struct fl_agent {
 	struct fl_outbox outbox;
 	struct fl_control control;
 	struct fl_baseline baseline;
+	struct fl_ledger ledger;
 	uv_signal_t sigterm, sigint;
 	uv_timer_t retry;	/* of the data partition */
 	struct fl_err degraded; /* rc FL_OK: not; else why store or identity cannot be opened, and nothing runs */

@@ -5,11 +5,13 @@
 #include <fairlead/base/file.h>
 
 #include <limits.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RATE_KIB_MAX (FL_RATE_MAX / 1024)
+#define RATE_KIB_MAX   (FL_RATE_MAX / 1024)
+#define BUDGET_MIB_MAX 1048576
 
 static enum fl_rc need_path(struct fl_config *c, const char *section, const char *key,
 			    const char **ret, struct fl_err *err)
@@ -237,6 +239,30 @@ static enum fl_rc load_components(struct fl_config *c, struct fl_err *err)
 	return FL_OK;
 }
 
+static enum fl_rc load_interfaces(struct fl_config *c, struct fl_err *err)
+{
+	const char *section;
+	enum fl_rc rc = FL_OK;
+	for (size_t i = 0;
+	     rc == FL_OK && (section = fl_conf_section(c->conf, "interface.", i)) != NULL; i++) {
+		if (i == FL_CONFIG_INTERFACES_MAX)
+			return fl_fail(err, FL_E_CONFIG, 0, "more than %d interfaces",
+				       FL_CONFIG_INTERFACES_MAX);
+		struct fl_config_interface *one = &c->interfaces[i];
+		one->name = section + strlen("interface.");
+		if (one->name[0] == '\0' || strlen(one->name) >= IF_NAMESIZE)
+			return fl_fail(err, FL_E_CONFIG, 0, "[%s]: no interface's name", section);
+		rc = fl_conf_u64(c->conf, section, "day_mib", 0, BUDGET_MIB_MAX, 0, &one->day_budget, err);
+		if (rc == FL_OK)
+			rc = fl_conf_u64(c->conf, section, "deployment_mib", 0, BUDGET_MIB_MAX, 0,
+					 &one->deployment_budget, err);
+		one->day_budget <<= 20;
+		one->deployment_budget <<= 20;
+		c->n_interfaces = i + 1;
+	}
+	return rc;
+}
+
 enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err *err)
 {
 	*ret = (struct fl_config){.arena = FL_ARENA((size_t)256 * 1024)};
@@ -260,9 +286,11 @@ enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err
 	if (rc == FL_OK)
 		rc = load_download(ret, err);
 	if (rc == FL_OK)
+		rc = load_interfaces(ret, err);
+	if (rc == FL_OK)
 		rc = load_components(ret, err);
 	static const char *const own[] = {"fleet",   "store", "control",  "policy",
-					  "window.", "check", "download", NULL};
+					  "window.", "check", "download", "interface.", NULL};
 	if (rc == FL_OK)
 		fl_conf_warn_unknown(ret->conf, own);
 	return rc;

@@ -8,10 +8,17 @@
 #include <fairlead/policy/rate.h>
 
 #define FL_CONFIG_COMPONENTS_MAX 16
+#define FL_CONFIG_INTERFACES_MAX 8
 
 struct fl_config_component {
 	const char *name;
 	const char *handler;
+};
+
+/* A network interface of which account is kept; budgets in bytes, 0: none. */
+struct fl_config_interface {
+	const char *name;
+	uint64_t day_budget, deployment_budget;
 };
 
 /* An HTTP proxy on the way to the fleet; host NULL: none. */
@@ -43,6 +50,8 @@ struct fl_config {
 	struct fl_policy_set policy_set;
 	struct fl_rate download_rate;
 	const char *download_source; /* NULL: none of this gateway's own */
+	size_t n_interfaces;
+	struct fl_config_interface interfaces[FL_CONFIG_INTERFACES_MAX];
 	size_t n_components;
 	struct fl_config_component components[FL_CONFIG_COMPONENTS_MAX];
 };

@@ -2,6 +2,7 @@
 /* waiting_to_download and waiting_to_activate: the policy is asked, and asked again when its answer may change. */
 #include "agent.h"
 
+#include <netinet/in.h>
 #include <sys/statvfs.h>
 
 #define BUSY_RETRY_MS	  2000
@@ -29,16 +30,44 @@ static uint64_t seal_s(const struct fl_job_run *run)
 	return bytes / SEAL_BYTES_S + 1;
 }
 
+/* That a download would use: the connection's to the fleet, else the last one's. */
+static size_t interface_of(const struct fl_job_run *run)
+{
+	char address[INET6_ADDRSTRLEN];
+	fl_link_local_address(&run->agent->link, address, sizeof(address));
+	return address[0] == '\0' ? run->interface
+				  : fl_ledger_interface(&run->agent->ledger, address);
+}
+
+/* At most: nobody knows yet what stands in the targets already. */
+static uint64_t fetch_bytes(const struct fl_job_run *run)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < run->row.n_components; i++) {
+		const struct fl_store_component *row = &run->row.components[i];
+		const struct fl_component *c = fl_release_component(&run->release, row->name);
+		const struct fl_artifact *artifact =
+			c == NULL ? NULL : fl_component_artifact(c, row->artifact, NULL);
+		bytes += artifact == NULL || row->state == FL_JOB_STAGED ? 0 : artifact->size;
+	}
+	return bytes > run->cost.bytes ? bytes - run->cost.bytes : 0;
+}
+
 bool fl_gate_open(struct fl_job_run *run, enum fl_gate gate)
 {
 	struct fl_agent *agent = run->agent;
+	const struct fl_ledger_left left = fl_ledger_left(&agent->ledger, run, interface_of(run));
 	const struct fl_policy_facts facts = {.time_known = fl_agent_knows_time(agent),
-					      .space_bytes = free_bytes(agent->config.store_dir)};
+					      .space_bytes = free_bytes(agent->config.store_dir),
+					      .day_left_bytes = left.day,
+					      .day_ends_s = left.day_ends_s,
+					      .deployment_left_bytes = left.deployment};
 	const struct fl_policy_request request = {
 		.gate = gate,
 		.not_before_s = run->job.not_before,
 		.expires_s = run->job.expires,
 		.need_bytes = gate == FL_GATE_DOWNLOAD ? SPOOL_NEED_BYTES : 0,
+		.fetch_bytes = gate == FL_GATE_DOWNLOAD ? fetch_bytes(run) : 0,
 		.duration_s = gate == FL_GATE_ACTIVATE ? seal_s(run) : 0,
 	};
 	fl_policy_decide(&agent->config.policy_set, &facts, &request, fl_agent_now_s(agent), &run->policy);

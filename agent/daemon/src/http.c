@@ -380,6 +380,13 @@ enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct
 	return FL_OK;
 }
 
+const char *fl_http_local_address(const struct fl_http_request *r)
+{
+	char *address = NULL;
+	curl->easy_getinfo(r->easy, CURLINFO_LOCAL_IP, &address);
+	return address == NULL ? "" : address;
+}
+
 void fl_http_resume(struct fl_http_request *r)
 {
 	if (!r->running)

@@ -64,6 +64,8 @@ enum fl_rc fl_http_init(struct fl_http *http, uv_loop_t *loop, struct fl_err *er
 void fl_http_done(struct fl_http *http);
 /* r: kept until on_done. */
 enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct fl_err *err) FL_CHECKED;
+/* Of this side of its connection, numeric; "" before there is one. Borrowed until the end of the request. */
+const char *fl_http_local_address(const struct fl_http_request *r);
 void fl_http_resume(struct fl_http_request *r);
 /* Idempotent: no on_data and no on_done follows. */
 void fl_http_cancel(struct fl_http_request *r);

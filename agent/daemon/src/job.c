@@ -96,6 +96,8 @@ static void on_saved(struct fl_db_op *op, enum fl_rc rc, const struct fl_err *er
 	}
 	run->saving = false;
 	run->stored = true;
+	if (fl_job_state_final(run->row.state))
+		fl_ledger_close(&run->agent->ledger, run);
 	if (done->report)
 		fl_outbox_wake(&run->agent->outbox);
 	if (!run->parked && !fl_job_state_final(run->row.state) && after_save(run))

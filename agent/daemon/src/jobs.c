@@ -62,6 +62,7 @@ static struct fl_job_run *new_run(struct fl_jobs *jobs, const char *job_text, co
 	run->release_text = release_text == NULL ? NULL : strdup(release_text);
 	FL_BUG_ON(uv_timer_init(&jobs->agent->loop, &run->wait) != 0);
 	run->wait.data = run;
+	run->interface = FL_LEDGER_NONE;
 	return run;
 }
 
@@ -102,7 +103,7 @@ static enum fl_rc load_one(struct fl_jobs *jobs, const struct fl_store_job *row,
 	run->stored = run->older = true;
 	run->parked = true;
 	insert(jobs, run);
-	return FL_OK;
+	return fl_ledger_load_job(&jobs->agent->ledger, run, err);
 }
 
 enum fl_rc fl_jobs_load(struct fl_jobs *jobs, struct fl_agent *agent, struct fl_err *err)

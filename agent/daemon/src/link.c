@@ -318,6 +318,17 @@ void fl_link_restart(struct fl_link *link)
 	lws_callback_on_writable(link->wsi);
 }
 
+void fl_link_local_address(const struct fl_link *link, char *out, size_t out_size)
+{
+	struct sockaddr_storage own = {0};
+	socklen_t len = sizeof(own);
+	out[0] = '\0';
+	if (!fl_link_up(link) ||
+	    getsockname(lws_get_socket_fd(link->wsi), (struct sockaddr *)&own, &len) != 0 ||
+	    getnameinfo((struct sockaddr *)&own, len, out, (socklen_t)out_size, NULL, 0, NI_NUMERICHOST) != 0)
+		out[0] = '\0';
+}
+
 bool fl_link_up(const struct fl_link *link)
 {
 	return link->state == FL_LINK_UP && !link->close_asked;

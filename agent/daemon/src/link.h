@@ -54,6 +54,8 @@ void fl_link_done(struct fl_link *link);
 void fl_link_start(struct fl_link *link);
 /* Closes the present connection; it is made again at once. */
 void fl_link_restart(struct fl_link *link);
+/* Of this side of the connection, numeric; "" while there is none. */
+void fl_link_local_address(const struct fl_link *link, char *out, size_t out_size);
 bool fl_link_up(const struct fl_link *link);
 /* Queues a message; FL_E_BUSY when the queue is full, FL_E_PEER_CLOSED when not up. */
 enum fl_rc fl_link_send(struct fl_link *link, enum fl_wire_type type, const void *body);

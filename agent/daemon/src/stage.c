@@ -130,41 +130,12 @@ static enum fl_rc put_piece(struct fl_stage *s, uint64_t object, const void *dat
 	return FL_OK;
 }
 
-/* ---- what a need means in bytes ------------------------------------------------------------------------- */
-
-static struct fl_pages *pages_of(struct fl_stage *s, uint64_t object)
-{
-	return &s->pages[object == FL_OBJECT_INSTALLED_TREE ? FL_OBJECT_INSTALLED_TREE
-							    : FL_OBJECT_TRANSPORT_TREE];
-}
-
-static const struct fl_tree_shape *shape_of(struct fl_stage *s, uint64_t object)
-{
-	return fl_tree_get_shape(pages_of(s, object)->tree);
-}
-
-static uint64_t item_offset(struct fl_stage *s, uint64_t object, uint64_t index)
-{
-	return object == FL_OBJECT_TRANSPORT ? index * FL_CHUNK_SIZE
-					     : fl_tree_page_offset(shape_of(s, object), index);
-}
-
-static uint32_t item_len(struct fl_stage *s, uint64_t object, uint64_t index)
-{
-	return object == FL_OBJECT_TRANSPORT ? fl_tree_chunk_len(shape_of(s, object), index)
-					     : fl_tree_page_len(shape_of(s, object), index);
-}
-
-static uint64_t item_count(struct fl_stage *s, uint64_t object)
-{
-	const struct fl_tree_shape *shape = shape_of(s, object);
-	return object == FL_OBJECT_TRANSPORT ? shape->n_chunks : shape->n_pages;
-}
+/* ---- the source --------------------------------------------------------------------------------------- */
 
 /* Checks a whole item. A chunk whose page the runner has not asked for is a defect of the runner. */
 static enum fl_rc check_item(struct fl_stage *s, uint64_t object, struct fl_err *err)
 {
-	struct fl_pages *pages = pages_of(s, object);
+	struct fl_pages *pages = fl_stage_pages(s, object);
 	uint64_t page = 0;
 	if (object != FL_OBJECT_TRANSPORT)
 		return fl_pages_take(pages, s->next, s->chunk, s->chunk_len, err);
@@ -173,8 +144,6 @@ static enum fl_rc check_item(struct fl_stage *s, uint64_t object, struct fl_err 
 			       (unsigned long long)s->next);
 	return fl_tree_check(pages->tree, s->next, s->chunk, s->chunk_len, err);
 }
-
-/* ---- the source --------------------------------------------------------------------------------------- */
 
 static void on_retry(uv_timer_t *timer)
 {
@@ -189,7 +158,7 @@ static void source_failed(struct fl_stage *s, const struct fl_err *err, uint64_t
 	fl_log_err(FL_LOG_WARNING, err, "component %s: source %s", s->request.component, s->url);
 	const struct fl_sources_next next =
 		fl_sources_failed(&s->sources, err->rc, retry_after_s, uv_now(&s->agent->loop));
-	if (next.spent) {
+	if (next.spent || err->rc == FL_E_BYTE_BUDGET) {
 		s->retry_ms = next.wait_ms;
 		end_channel(s, err);
 		return;
@@ -206,8 +175,10 @@ static enum fl_http_take on_http_data(struct fl_http_request *r, const void *dat
 	if (s->n_out > 0)
 		return FL_HTTP_PAUSE;
 	s->fetched_bytes += len;
+	if (s->on_fetched != NULL && !s->on_fetched(s, fl_http_local_address(r), len, &s->failure))
+		return FL_HTTP_ABORT;
 	while (len > 0 && s->next < s->end) {
-		const size_t want = item_len(s, object, s->next) - s->chunk_len;
+		const size_t want = fl_stage_item_len(s, object, s->next) - s->chunk_len;
 		const size_t take = want < len ? want : len;
 		memcpy(s->chunk + s->chunk_len, p, take);
 		s->chunk_len += take;
@@ -263,8 +234,8 @@ static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
 		.with_certificate = !source->own,
 		.plain = source->own,
 		.ranged = true,
-		.first = item_offset(s, need->object, s->next),
-		.last = item_offset(s, need->object, last) + item_len(s, need->object, last) - 1,
+		.first = fl_stage_item_offset(s, need->object, s->next),
+		.last = fl_stage_item_offset(s, need->object, last) + fl_stage_item_len(s, need->object, last) - 1,
 		.on_data = on_http_data,
 		.on_done = on_http_done,
 		.user = s,
@@ -282,8 +253,8 @@ static enum fl_rc serve_kept_pages(struct fl_stage *s, struct fl_err *err)
 {
 	const uint64_t object = s->needs[0].object;
 	while (object != FL_OBJECT_TRANSPORT && s->next < s->end && s->n_out == 0 &&
-	       fl_pages_kept(pages_of(s, object), s->next, s->chunk)) {
-		enum fl_rc rc = put_piece(s, object, s->chunk, item_len(s, object, s->next), err);
+	       fl_pages_kept(fl_stage_pages(s, object), s->next, s->chunk)) {
+		enum fl_rc rc = put_piece(s, object, s->chunk, fl_stage_item_len(s, object, s->next), err);
 		if (rc != FL_OK)
 			return rc;
 	}
@@ -326,7 +297,7 @@ static enum fl_rc take_need(struct fl_stage *s, const struct fl_ipc_need *need, 
 {
 	if (s->n_needs == FL_STAGE_NEEDS_MAX || need->object > FL_OBJECT_TRANSPORT || need->count == 0)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "a need past its limits");
-	const uint64_t count = item_count(s, need->object);
+	const uint64_t count = fl_stage_item_count(s, need->object);
 	if (need->first >= count || need->count > count - need->first)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "a need outside its object");
 	s->needs[s->n_needs++] = *need;
@@ -456,6 +427,7 @@ enum fl_rc fl_stage_start(struct fl_stage *s, struct fl_agent *agent,
 			       .request = *request,
 			       .done = done,
 			       .on_progress = s->on_progress,
+			       .on_fetched = s->on_fetched,
 			       .channel = -1,
 			       .frame = FL_BUF(FL_FRAME_MAX),
 			       .pages = {{.fd = -1}, {.fd = -1}},

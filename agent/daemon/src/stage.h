@@ -52,6 +52,8 @@ struct fl_stage {
 	struct fl_stage_request request;
 	fl_stage_done *done;
 	void (*on_progress)(struct fl_stage *stage, const struct fl_ipc_progress *progress);
+	/* Bytes came in at that local address; false: no more of them for now, and why. NULL: nobody counts. */
+	bool (*on_fetched)(struct fl_stage *stage, const char *address, size_t len, struct fl_err *err);
 	struct fl_helper_call call;
 	int channel;
 	uv_poll_t *poll; /* on the heap: outlives a cancel */
@@ -82,5 +84,11 @@ enum fl_rc fl_stage_start(struct fl_stage *stage, struct fl_agent *agent,
 /* Idempotent. The helper kills the runner when the data channel's owner asks it to (stop) or its connection ends. */
 void fl_stage_cancel(struct fl_stage *stage);
 void fl_stage_on_staged(struct fl_stage *stage, const struct fl_ipc_staged *event);
+
+/* stage_items.c: a chunk or a page of an object (enum fl_ipc_object), by its index */
+struct fl_pages *fl_stage_pages(struct fl_stage *stage, uint64_t object);
+uint64_t fl_stage_item_offset(struct fl_stage *stage, uint64_t object, uint64_t index);
+uint32_t fl_stage_item_len(struct fl_stage *stage, uint64_t object, uint64_t index);
+uint64_t fl_stage_item_count(struct fl_stage *stage, uint64_t object);
 
 #endif

@@ -118,6 +118,8 @@ static enum fl_rc run_parts(struct fl_agent *agent, struct fl_err *err)
 	if (rc == FL_OK)
 		rc = fl_baseline_load(agent, err);
 	if (rc == FL_OK)
+		rc = fl_ledger_load(&agent->ledger, agent, err);
+	if (rc == FL_OK)
 		rc = fl_jobs_load(&agent->jobs, agent, err);
 	if (rc != FL_OK)
 		return rc;

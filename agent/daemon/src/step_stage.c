@@ -38,7 +38,9 @@ static void stage_failed(struct fl_job_run *run, enum fl_rc rc, const char *resu
 		fl_job_enter_err(run, FL_JOB_FAILED, &why);
 		return;
 	}
-	if (rc == FL_E_NO_SPACE) {
+	if (rc == FL_E_BYTE_BUDGET) {
+		fl_job_enter_err(run, FL_JOB_WAITING_TO_DOWNLOAD, &why); /* its gate says until when */
+	} else if (rc == FL_E_NO_SPACE) {
 		wait_and_retry(run, &why, "space", SPACE_RETRY_MS);
 	} else if (strcmp(result, "retry") == 0 || fl_rc_retryable(rc)) {
 		const uint64_t backoff_ms = fl_job_backoff_ms(run);
@@ -55,6 +57,7 @@ static void on_stage_done(struct fl_stage *stage, enum fl_rc rc, const char *res
 {
 	struct fl_job_run *run = stage->ctx;
 	struct fl_store_component *c = &run->row.components[run->step_index];
+	fl_ledger_save(&run->agent->ledger, run);
 	if (rc != FL_OK) {
 		stage_failed(run, rc, result == NULL ? "permanent" : result, err);
 		return;
@@ -82,6 +85,24 @@ static void on_stage_progress(struct fl_stage *stage, const struct fl_ipc_progre
 	fl_link_send_progress(&run->agent->link, run);
 }
 
+/* Paid as it comes, by the interface that it came by; a budget that is spent closes the gate. */
+static bool on_fetched(struct fl_stage *stage, const char *address, size_t len, struct fl_err *err)
+{
+	struct fl_job_run *run = stage->ctx;
+	struct fl_ledger *ledger = &run->agent->ledger;
+	if (run->fetched_from[0] == '\0' || strcmp(address, run->fetched_from) != 0) {
+		snprintf(run->fetched_from, sizeof(run->fetched_from), "%s", address);
+		run->interface = fl_ledger_interface(ledger, address);
+	}
+	fl_ledger_spend(ledger, run, run->interface, len);
+	const struct fl_ledger_left left = fl_ledger_left(ledger, run, run->interface);
+	if (left.day > 0 && left.deployment > 0)
+		return true;
+	(void)fl_fail(err, FL_E_BYTE_BUDGET, 0, "the %s's byte budget is spent",
+		      left.day == 0 ? "day" : "deployment");
+	return false;
+}
+
 static enum fl_rc start_component(struct fl_job_run *run, struct fl_err *err)
 {
 	const struct fl_store_component *c = &run->row.components[run->step_index];
@@ -97,6 +118,7 @@ static enum fl_rc start_component(struct fl_job_run *run, struct fl_err *err)
 	run->total_bytes = release->installed->size;
 	run->progress_ms = uv_now(&run->agent->loop);
 	run->stage.on_progress = on_stage_progress;
+	run->stage.on_fetched = on_fetched;
 	const struct fl_stage_request request = {
 		.job = &run->row.job,
 		.component = c->name,

@@ -16,7 +16,7 @@ static const struct fl_policy night = {
 	FL_POLICY_WINDOW, "window.night", {1 << 5, 2 * 3600, 2 * 3600}};
 static const struct fl_policy always = {FL_POLICY_ALWAYS, "always", {0, 0, 0}};
 static const struct fl_policy_set night_set = {{&always, &night}};
-static const struct fl_policy_facts good_facts = {true, 1000};
+static const struct fl_policy_facts good_facts = {true, 1000, UINT64_MAX, UINT64_MAX, 0};
 
 #define SAT2 (MON + 5 * DAY + 2 * HOUR)
 
@@ -183,7 +183,7 @@ Test(decide, lacking_space_is_waited_for_and_goes_before_a_window)
 	cr_assert_eq(a.verdict, FL_WAIT_FOR);
 	cr_assert_eq(a.code, FL_E_NO_SPACE);
 	cr_assert_str_eq(a.next, "space");
-	cr_assert_eq(a.n_reasons, 4, "the closed window is named too");
+	cr_assert_eq(a.n_reasons, 5, "the closed window is named too");
 	r.need_bytes = 1000;
 	cr_assert_eq(ask(good_facts, r, SAT2).verdict, FL_GO);
 }
@@ -226,12 +226,15 @@ Test(decide, a_gate_that_does_not_exist_is_a_bug, .signal = SIGABRT)
 /* The longest texts fit, whatever the numbers. */
 Test(decide, extreme_numbers)
 {
-	const struct fl_policy_facts facts = {true, 0};
+	const struct fl_policy_facts facts = {.time_known = true};
 	const uint64_t extremes[] = {0, 1, MON, UINT64_MAX - 1, UINT64_MAX};
 	for (size_t i = 0; i < 5 * 5 * 5 * 5; i++) {
-		struct fl_policy_request r = {FL_GATE_ACTIVATE, extremes[i % 5],
-					      extremes[i / 5 % 5], UINT64_MAX,
-					      extremes[i / 25 % 5]};
+		struct fl_policy_request r = {.gate = i % 2 == 0 ? FL_GATE_ACTIVATE : FL_GATE_DOWNLOAD,
+					      .not_before_s = extremes[i % 5],
+					      .expires_s = extremes[i / 5 % 5],
+					      .need_bytes = UINT64_MAX,
+					      .fetch_bytes = extremes[i / 25 % 5],
+					      .duration_s = extremes[i / 25 % 5]};
 		struct fl_policy_answer a;
 		fl_policy_decide(&night_set, &facts, &r, extremes[i / 125], &a);
 		cr_assert_neq(a.verdict, FL_GO);
@@ -279,4 +282,46 @@ Test(decide, dates_in_reasons)
 		strftime(want, sizeof(want), "not before %Y-%m-%d %H:%M UTC", gmtime_r(&t, &tm));
 		cr_assert_str_eq(a.reasons[a.n_reasons - 1].text, want);
 	}
+}
+
+static struct fl_policy_answer ask_budgets(uint64_t day, uint64_t deployment, uint64_t need, bool time_known)
+{
+	struct fl_policy_facts facts = good_facts;
+	struct fl_policy_request r = request();
+	r.gate = FL_GATE_DOWNLOAD;
+	r.fetch_bytes = need;
+	facts.time_known = time_known;
+	facts.day_left_bytes = day;
+	facts.deployment_left_bytes = deployment;
+	facts.day_ends_s = MON + DAY;
+	return ask(facts, r, MON);
+}
+
+Test(decide, a_day_s_bytes_are_spent_to_the_last_one)
+{
+	cr_assert_eq(ask_budgets(1, UINT64_MAX, 1000, true).verdict, FL_GO);
+	const struct fl_policy_answer a = ask_budgets(0, UINT64_MAX, 1000, true);
+	cr_assert_eq(a.verdict, FL_WAIT_UNTIL);
+	cr_assert_eq(a.code, FL_E_BYTE_BUDGET);
+	cr_assert_eq(a.until_s, MON + DAY);
+	cr_assert_str_eq(a.next, "budget");
+	cr_assert_str_eq(ask_budgets(0, UINT64_MAX, 1000, false).next, "time");
+}
+
+Test(decide, a_deployment_that_may_cost_more_is_not_begun)
+{
+	cr_assert_eq(ask_budgets(UINT64_MAX, 1000, 1000, true).verdict, FL_GO);
+	const struct fl_policy_answer a = ask_budgets(UINT64_MAX, 999, 1000, true);
+	cr_assert_eq(a.verdict, FL_WAIT_FOR);
+	cr_assert_str_eq(a.next, "consent");
+	cr_assert_str_eq(ask_budgets(0, 999, 1000, true).next, "consent", "the stricter one");
+}
+
+Test(decide, budgets_are_of_downloads_alone)
+{
+	struct fl_policy_facts facts = good_facts;
+	struct fl_policy_request r = request();
+	r.fetch_bytes = 1000;
+	facts.day_left_bytes = facts.deployment_left_bytes = 0;
+	cr_assert_eq(ask(facts, r, SAT2).verdict, FL_GO);
 }

@@ -173,11 +173,13 @@ Test(numbers, are_limited)
 	char name[32];
 	for (int i = 0; i < FL_STORE_NUMBERS_MAX; i++) {
 		snprintf(name, sizeof(name), "n%d", i);
-		OK(fl_store_number_set(store, name, (uint64_t)i, &err));
+		OK(fl_store_number_set(store, name, (uint64_t)i + 1, &err));
 	}
 	cr_assert_eq(fl_store_number_set(store, "more", 1, &err), FL_E_TOO_LARGE);
 	OK(fl_store_number_set(store, "n5", 1005, &err));
 	cr_assert_eq(number("n5"), 1005);
+	OK(fl_store_number_set(store, "n6", 0, &err));
+	OK(fl_store_number_set(store, "more", 1, &err));
 }
 
 Test(numbers, a_damaged_one_was_never_set)

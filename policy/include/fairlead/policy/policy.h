@@ -45,6 +45,9 @@ struct fl_policy_set {
 struct fl_policy_facts {
 	bool time_known;      /* wall time is trusted; windows stay closed without it */
 	uint64_t space_bytes; /* free in the store */
+	/* byte budgets of the link that would be used; UINT64_MAX: none */
+	uint64_t day_left_bytes, deployment_left_bytes;
+	uint64_t day_ends_s; /* when the first is new */
 };
 
 struct fl_policy_request {
@@ -52,6 +55,7 @@ struct fl_policy_request {
 	uint64_t not_before_s;	/* of the job; 0: none */
 	uint64_t expires_s;	/* of the job */
 	uint64_t need_bytes;	/* of space in the store */
+	uint64_t fetch_bytes;	/* over the network, at most */
 	uint64_t duration_s;	/* estimate: it must be able to finish before the window closes */
 };
 
@@ -74,7 +78,7 @@ struct fl_policy_answer {
 	enum fl_verdict verdict;
 	enum fl_rc code;     /* FL_OK for go */
 	uint64_t until_s;    /* seconds since 1970 UTC; 0: not known */
-	const char *next;    /* what is waited for: "window", "time", "space", "not_before"; "": nothing; static */
+	const char *next;    /* what is waited for: "window", "time", "space", "not_before", "budget", "consent"; "": nothing; static */
 	size_t n_reasons;
 	struct fl_policy_reason reasons[FL_POLICY_REASONS_MAX]; /* every rule asked, the deciding one last */
 };

@@ -90,7 +90,7 @@ enum fl_rc fl_store_outbox_next(struct fl_store *store, uint64_t after, uint64_t
 enum fl_rc fl_store_outbox_ack(struct fl_store *store, uint64_t report_seq, struct fl_err *err)
 	FL_CHECKED;
 
-/* Numbers by name ("report_seq", "report_acked"), at most FL_STORE_NUMBERS_MAX; 0 when never set, or damaged. */
+/* Numbers by name ("report_seq", "report_acked"), at most FL_STORE_NUMBERS_MAX that are not 0; 0 when never set, or damaged. */
 enum fl_rc fl_store_number_get(struct fl_store *store, const char *name, uint64_t *ret,
 			       struct fl_err *err) FL_CHECKED;
 enum fl_rc fl_store_number_set(struct fl_store *store, const char *name, uint64_t value,
