@@ -15,6 +15,7 @@
 #   fairlead_if, fairlead_dev    the disk, as in "mmc" and "0"; default: where this script was found
 #   fairlead_slots               all slots: the order in which they are tried when there is no decision
 #   fairlead_slot_label          GPT label of slot X is this and X
+#   fairlead_kernel_label        GPT label of the partition with the kernel of slot X is this and X; default: the slot itself
 #   fairlead_env_label           GPT label of the partition with the count and the decision
 #   fairlead_ram                 1 MiB of free memory: its address without the last five digits
 #   fairlead_bootargs            kernel parameters of every boot; panic=SECONDS belongs to them
@@ -29,6 +30,7 @@ test -n "${fairlead_if}" || setenv fairlead_if ${devtype}
 test -n "${fairlead_dev}" || setenv fairlead_dev ${devnum}
 test -n "${fairlead_slots}" || setenv fairlead_slots a b
 test -n "${fairlead_slot_label}" || setenv fairlead_slot_label slot-
+test -n "${fairlead_kernel_label}" || setenv fairlead_kernel_label ${fairlead_slot_label}
 test -n "${fairlead_env_label}" || setenv fairlead_env_label uboot-env
 test -n "${fairlead_ram}" || setenv fairlead_ram 0x030
 test -n "${fairlead_bootargs}" || setenv fairlead_bootargs ro rootwait panic=10
@@ -114,7 +116,7 @@ for s in ${fl_order}; do
   run fl_look
   if test -n "${fl_withdrawn}"; then
     echo "fairlead: slot ${fl_slot} is withdrawn"
-  elif part number ${fairlead_if} ${fairlead_dev} ${fairlead_slot_label}${fl_slot} fl_part && part uuid ${fairlead_if} ${fairlead_dev}:${fl_part} fl_uuid; then
+  elif part number ${fairlead_if} ${fairlead_dev} ${fairlead_slot_label}${fl_slot} fl_part && part uuid ${fairlead_if} ${fairlead_dev}:${fl_part} fl_uuid && part number ${fairlead_if} ${fairlead_dev} ${fairlead_kernel_label}${fl_slot} fl_part; then
     if load ${fairlead_if} ${fairlead_dev}:${fl_part} ${kernel_addr_r} /boot/vmlinuz || load ${fairlead_if} ${fairlead_dev}:${fl_part} ${kernel_addr_r} /vmlinuz; then
       setenv fl_initrd 0
       setenv fl_initrd_size 0
