@@ -57,16 +57,18 @@ def test_nothing_is_written_below_a_mount_point_without_its_mount(new_gateway):
     assert f"nothing is mounted at '{gateway.folder}/var'" in said
     time.sleep(1.5)
     below = {str(path.relative_to(gateway.folder / "var")) for path in (gateway.folder / "var").rglob("*")}
-    assert not any(name.startswith(("store", "identity")) for name in below), below
+    assert not any(name.startswith(("store", "identity", "anchor")) for name in below), below
     mount(gateway, "mount", "-t", "tmpfs", "none", gateway.folder / "var")
     status = healed(gateway)
     assert status["fleet"]["enrolled"] is False, "an empty partition: another key"
     seen = f"/proc/{status['pid']}/root{gateway.folder}/var"
     assert all(Path(seen, name).exists() for name in ("identity/device.key", "store/state.db", "store/spool"))
+    eventually(lambda: gateway.ctl("status")["helper"]["connected"], lambda: f"a helper\n{gateway.logs()}", 10)
+    assert Path(seen, "anchor/anchor").exists()
 
 
 def wait_for_mount(gateway):
     """A new gateway whose data partition is to be there before anything is written."""
     text = gateway.conf.read_text()
     gateway.conf.write_text(text.replace("[store]\n", "[store]\nmount = var\n"))
-    run("rm", "-rf", gateway.folder / "var/identity", gateway.folder / "var/store")
+    run("rm", "-rf", *(gateway.folder / "var" / name for name in ("identity", "store", "anchor")))

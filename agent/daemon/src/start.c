@@ -12,11 +12,9 @@
 #include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define MESSAGE_MEMORY_MAX ((size_t)4 * 1024 * 1024)
 #define RETRY_MS	   1000
@@ -35,21 +33,6 @@ static void on_signal(uv_signal_t *signal, int number)
 }
 
 /* ---- the data partition ------------------------------------------------------------------------------------ */
-
-/* Another file system than the folder above it. */
-static enum fl_rc check_mount(const char *path, struct fl_err *err)
-{
-	char above[4096];
-	struct stat here, there;
-	enum fl_rc rc = fl_path_join(above, sizeof(above), path, "..", err);
-	if (rc != FL_OK)
-		return rc;
-	if (stat(path, &here) != 0 || stat(above, &there) != 0)
-		return fl_fail(err, fl_rc_from_errno(errno), errno, "'%s'", path);
-	if (here.st_dev == there.st_dev)
-		return fl_fail(err, FL_E_NOT_FOUND, 0, "nothing is mounted at '%s'", path);
-	return FL_OK;
-}
 
 static enum fl_rc open_store(struct fl_agent *agent, struct fl_err *err)
 {
@@ -85,7 +68,7 @@ static void close_data(struct fl_agent *agent)
 static enum fl_rc open_data(struct fl_agent *agent, struct fl_err *err)
 {
 	const struct fl_config *config = &agent->config;
-	enum fl_rc rc = config->store_mount == NULL ? FL_OK : check_mount(config->store_mount, err);
+	enum fl_rc rc = config->store_mount == NULL ? FL_OK : fl_dir_check_mount(config->store_mount, err);
 	if (rc == FL_OK)
 		rc = fl_identity_open(config, &agent->identity, err);
 	if (rc == FL_OK)

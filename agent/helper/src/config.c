@@ -26,6 +26,7 @@ static enum fl_rc read_paths(struct config *c, struct fl_err *err)
 		{"trust", "root", &c->trust_root, REQUIRED},
 		{"identity", "public", &c->identity_public, REQUIRED},
 		{"anchor", "dir", &c->anchor_dir, REQUIRED},
+		{"store", "mount", &c->store_mount, NONE},
 		{"helper", "socket", &c->socket, NONE},
 		{"runner", "program", &c->runner, REQUIRED},
 		{"runner", "plugins", &c->plugins, REQUIRED},

@@ -34,6 +34,7 @@ struct config {
 	const char *trust_root;
 	const char *identity_public;
 	const char *anchor_dir;
+	const char *store_mount; /* NULL: not looked at */
 	const char *socket;
 	uid_t agent_uid; /* who may connect besides root and our own user */
 	const char *runner, *plugins, *runner_user;

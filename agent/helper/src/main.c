@@ -12,10 +12,22 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool is_below(const char *path, const char *dir)
+{
+	const size_t len = strlen(dir);
+	return strncmp(path, dir, len) == 0 && path[len] == '/';
+}
+
+/* In the folder under a mount that is late it would be another one. */
 static enum fl_rc open_anchor(struct helper *h, struct fl_err *err)
 {
 	enum fl_anchor_found found;
-	enum fl_rc rc = fl_anchor_open(h->config.anchor_dir, &h->file, &h->anchor, &found, err);
+	const struct config *c = &h->config;
+	enum fl_rc rc = c->store_mount != NULL && is_below(c->anchor_dir, c->store_mount)
+				? fl_dir_check_mount(c->store_mount, err)
+				: FL_OK;
+	if (rc == FL_OK)
+		rc = fl_anchor_open(c->anchor_dir, &h->file, &h->anchor, &found, err);
 	if (rc != FL_OK)
 		return rc;
 	if (found == FL_ANCHOR_OLDER)

@@ -208,3 +208,18 @@ enum fl_rc fl_dir_make(const char *dir, mode_t mode, struct fl_err *err)
 		return FL_OK;
 	return fl_fail(err, fl_rc_from_errno(e), e, "make directory '%s'", dir);
 }
+
+enum fl_rc fl_dir_check_mount(const char *dir, struct fl_err *err)
+{
+	char above[PATH_MAX];
+	struct stat here;
+	struct stat there;
+	enum fl_rc rc = fl_path_join(above, sizeof(above), dir, "..", err);
+	if (rc != FL_OK)
+		return rc;
+	if (stat(dir, &here) != 0 || stat(above, &there) != 0)
+		return fl_fail(err, fl_rc_from_errno(errno), errno, "'%s'", dir);
+	if (here.st_dev == there.st_dev)
+		return fl_fail(err, FL_E_NOT_FOUND, 0, "nothing is mounted at '%s'", dir);
+	return FL_OK;
+}

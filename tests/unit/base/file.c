@@ -211,3 +211,12 @@ Test(file, a_path_is_never_cut)
 	cr_assert_str_eq(out, "abc/defgh");
 	cr_assert_eq(fl_path_join(out, sizeof(out), "abc", "defghi", &err), FL_E_TOO_LARGE);
 }
+
+Test(file, a_mount_is_told_from_a_folder)
+{
+	cr_assert_eq(fl_dir_check_mount("/proc", &err), FL_OK, "%s", err.msg);
+	cr_assert_eq(fl_dir_check_mount(dir, &err), FL_E_NOT_FOUND);
+	cr_assert_not_null(strstr(err.msg, "nothing is mounted at"));
+	cr_assert_eq(fl_dir_check_mount(path, &err), FL_E_NOT_FOUND);
+	cr_assert_null(strstr(err.msg, "mounted"), "it is not there at all");
+}

@@ -32,6 +32,8 @@ enum fl_rc fl_file_replace(const char *path, const void *data, size_t len, mode_
 enum fl_rc fl_file_remove(const char *path, struct fl_err *err) FL_CHECKED;
 /* Makes dir and its parents (mode 0755 for parents, `mode` for the last). */
 enum fl_rc fl_dir_make(const char *dir, mode_t mode, struct fl_err *err) FL_CHECKED;
+/* FL_E_NOT_FOUND when dir is on the same file system as the folder above it. */
+enum fl_rc fl_dir_check_mount(const char *dir, struct fl_err *err) FL_CHECKED;
 
 /* All of len or an error: FL_E_TRUNCATED at the end of the file, otherwise by errno. */
 enum fl_rc fl_pread_all(int fd, void *data, size_t len, uint64_t offset, struct fl_err *err) FL_CHECKED;
