@@ -492,5 +492,5 @@ class Gateway:
                     cuts[state], seen = len(self.boots()), len(self.text)
                     self.on()
                     break
-            time.sleep(0.05)
+            time.sleep(0.25)
         return cuts
