@@ -42,12 +42,13 @@ watchdog() {
   done
 }
 
+# The first word on it: that of the kernel, at the start of its log. The rest is not read.
 slot() {
-  sed -n 's/.*fairlead\.slot=\([a-z]*\).*/\1/p' | head -n 1
+  sed -n '/fairlead\.slot=/ { s/.*fairlead\.slot=\([a-z]*\).*/\1/p; q }'
 }
 
-# Of a log's start: whether it is of the other slot. A boot that ended early left none, and the last one is then of a boot
-# before it, of the slot that runs now.
+# Of a log: whether it is of the other slot. A boot that ended early left none, and the last one is then of a boot before it, of
+# the slot that runs now.
 of_failed_boot() {
   said=$(slot)
   [ -n "$said" ] && [ "$said" != "$(slot <"$root/proc/cmdline")" ]
@@ -61,31 +62,32 @@ printable() {
   tr -c '[:print:]\n' ' ' | cut -c "1-$limit"
 }
 
-# The last lines of the log, as many as may be.
-end_of_log() {
-  while [ "${#log}" -gt "$log_limit" ]; do
+tell() {
+  line=$(printf '%s' "$reason" | tr '\n' ' ' | printable)
+  while [ "${#log}" -gt "$log_limit" ]; do # its last lines, as many as may be
     log=${log#*
 }
   done
-  printf '%s' "$log${log:+
-}"
+  rm -f "$out"
+  [ -z "$line$log" ] || printf '%s\n' "$line${log:+
+$log}" >"$out"
 }
 
+log=''
 panic=$(new_record dmesg 'Kernel panic')
 console=$(new_record console 'fairlead\.slot=')
-complaints='' log=''
-if last_journal --dmesg --output=cat | grep -a 'ommand line: ' | of_failed_boot; then
-  complaints=$(last_journal --priority=err --lines=3 --output=cat | tr '\n' ';')
-  log=$(last_journal --lines=500 --output=short-monotonic --no-hostname | grep -a -v "$routine" | printable | tail -c 8000)
-elif [ -n "$console" ] && of_failed_boot <"$console"; then
-  log=$(printable <"$console" | tail -c 8000)
-fi
 if [ -n "$panic" ]; then
   reason=$(grep -a -h -o -m 1 'Kernel panic.*' "$panic")
   log=$(printable <"$panic" | tail -c 8000)
 else
   reason=$(watchdog)
+  tell # the journal may take longer than there is time
+  if last_journal --dmesg --output=cat | of_failed_boot; then
+    complaints=$(last_journal --priority=err --lines=3 --output=cat | tr '\n' ';')
+    reason=$reason${reason:+${complaints:+; log: }}$complaints
+    log=$(last_journal --lines=500 --output=short-monotonic --no-hostname | grep -a -v "$routine" | printable | tail -c 8000)
+  elif [ -n "$console" ] && of_failed_boot <"$console"; then
+    log=$(printable <"$console" | tail -c 8000)
+  fi
 fi
-line=$(printf '%s' "$reason${reason:+${complaints:+; log: }}$complaints" | tr '\n' ' ' | printable)
-rm -f "$out"
-[ -z "$line$log" ] || { printf '%s\n' "$line"; end_of_log; } >"$out"
+tell

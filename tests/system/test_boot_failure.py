@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a boot leaves behind (packaging/boot-failure.sh): a line that says why it ended, and the end of its log."""
 import os
+import signal
 import subprocess
 
 import pytest
 
-from harness import ROOT
+from harness import ROOT, eventually
 
 SCRIPT = ROOT / "packaging/boot-failure.sh"
 PANIC = "<0>[    1.2] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100\n<4>[    1.2] CPU: 0 PID: 1\n"
@@ -39,14 +40,20 @@ class Machine:
         """The lines that are left, or None."""
         dmesg = f"Linux version 6.1\\nCommand line: root=PARTUUID=2 fairlead.slot={slot} quiet\\n" if log or errors else ""
         self.write("tools/journalctl", JOURNALCTL.format(dmesg=dmesg, errors=errors, log=log, status=status))
-        (self.folder / "tools/journalctl").chmod(0o755)
         for name, text in files.items():
             self.write(PATHS[name], text)
         self.write("out", "of the boot before\n")
+        with self.start() as child:
+            assert (child.wait(20), child.stderr.read()) == (0, "")
+        return self.left()
+
+    def start(self):
+        (self.folder / "tools/journalctl").chmod(0o755)
+        return subprocess.Popen([SCRIPT, self.folder / "out", self.folder / "seen"], stderr=subprocess.PIPE, text=True, start_new_session=True,
+                                env={"PATH": f"{self.folder}/tools:{os.environ['PATH']}", "FAIRLEAD_ROOT": str(self.folder)})
+
+    def left(self):
         out = self.folder / "out"
-        done = subprocess.run([SCRIPT, out, self.folder / "seen"], check=True, timeout=20, capture_output=True, text=True,
-                              env={"PATH": f"{self.folder}/tools:{os.environ['PATH']}", "FAIRLEAD_ROOT": str(self.folder)})
-        assert done.stderr == ""
         return out.read_text().splitlines() if out.exists() else None
 
 
@@ -94,6 +101,16 @@ def test_an_orderly_end_does_not_push_out_what_came_before(machine):
     told = ["[ 7.1] systemd[1]: app.service: Main process exited, code=dumped, status=11/SEGV",
             "[ 7.2] systemd[1]: Failed to start app.service - App."]
     assert machine.boot(log="\\n".join(told) + "\\n" + end)[1:] == told
+
+
+def test_the_reason_is_there_before_a_journal_that_takes_long(machine):
+    """On a slow machine the service manager may end it."""
+    machine.write("tools/journalctl", "#!/bin/sh\nexec sleep 60\n")
+    machine.write(PATHS["bootstatus"], "32\n")
+    with machine.start() as child:
+        eventually(lambda: machine.left() == ["reset by the watchdog"], "the reason", 15)
+        os.killpg(child.pid, signal.SIGKILL)
+    assert machine.boot(pstore=PANIC)[0].startswith("Kernel panic")
 
 
 def test_a_panic_says_more_than_the_watchdog_that_followed(machine):
