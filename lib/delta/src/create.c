@@ -25,10 +25,10 @@ struct method {
 
 static const struct method large_image = {{16, ENTRIES_MAX, 32768, 5}, 32};
 static const struct method small_image[] = {
-	{{8, ENTRIES_MAX, 65536, 8}, 24},
-	{{8, ENTRIES_MAX, 65536, 4}, 12},
-	{{8, ENTRIES_MAX, 65536, 12}, 64},
-	{{16, ENTRIES_MAX, 65536, 8}, 32},
+	{{12, ENTRIES_MAX, 65536, 12}, 128},
+	{{12, ENTRIES_MAX, 65536, 16}, 64},
+	{{12, ENTRIES_MAX, 65536, 12}, 4},
+	{{8, ENTRIES_MAX, 65536, 3}, 8},
 };
 
 /* Together with all else below FL_DELTA_MEMORY_MAX. */

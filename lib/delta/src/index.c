@@ -59,11 +59,11 @@ enum fl_rc index_init(struct index *x, const uint8_t *data, uint64_t len, unsign
 		      uint64_t max_entries, struct fl_err *err)
 {
 	*x = (struct index){.data = data, .window = window, .step = 1};
-	while (len / x->step >= max_entries)
+	const uint64_t windows = len < window ? 0 : len - window + 1;
+	while (windows / x->step >= max_entries)
 		x->step *= 2;
-	const uint64_t entries = len / x->step + 1;
-	x->place_bits = bits_of(entries);
-	x->bucket_bits = bits_of(entries / INDEX_WAYS + 1);
+	x->place_bits = bits_of(windows / x->step + 1);
+	x->bucket_bits = bits_of(windows / x->step / INDEX_WAYS | 1);
 	const size_t size = ((size_t)1 << x->bucket_bits) * INDEX_WAYS * sizeof(*x->slots);
 	x->slots = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (x->slots == MAP_FAILED) {
