@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Downloads: no faster than the owner of the gateway allows, and from whoever has the bytes."""
-import contextlib
 import re
 import shutil
-import socket
-import subprocess
 import threading
 import time
 
 import pytest
 
+from faults.cache import Cache
 from faults.hostile import Answer
 from faults.proxy import Proxy
-from harness import Fleet, Gateway, eventually, free_ports
+from harness import Fleet, Gateway, eventually
 
 LIMIT_KIB_S = 256
 RATE = "\n[download]\nrate_kib_s = {}\n"
@@ -66,33 +64,6 @@ def test_another_limit_holds_within_a_window(fleet, hostile, new_gateway, publis
     gateway = new_gateway(conf=RATE.format(1) + ALWAYS_OPEN, via=hostile)
     gateway.wait_connected()
     fleet.wait_job(fleet.deploy(published(2), gateway), "committed", timeout=60)
-
-
-class Cache:
-    """A static server at the gateway's site: plain HTTP, the files of a release, and what was asked of it."""
-
-    def __init__(self, release):
-        self.port, = free_ports(1)
-        self.release, self.process = release, None
-
-    def __enter__(self):
-        self.process = subprocess.Popen(["busybox", "httpd", "-f", "-vv", "-p", f"127.0.0.1:{self.port}", "-h", self.release],
-                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        eventually(self.answers, "the cache answers")
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.communicate()
-
-    def answers(self):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-            return True
-        return False
-
-    @property
-    def conf(self):
-        return f"\n[download]\nsource = http://127.0.0.1:{self.port}\n"
 
 
 def test_a_cache_at_the_site_saves_the_link(fleet, hostile, new_gateway, published):

@@ -48,13 +48,18 @@ static void choose(struct fl_sources *s, uint64_t now_ms)
 	s->used = best;
 }
 
-struct fl_sources_next fl_sources_failed(struct fl_sources *s, enum fl_rc rc, uint64_t retry_after_s,
-					 uint64_t now_ms)
+struct fl_sources_next fl_sources_failed(struct fl_sources *s,
+					 const struct fl_sources_failure *failure, uint64_t now_ms)
 {
 	struct fl_source *failed = &s->of[s->used];
-	const uint64_t asked_s =
-		retry_after_s < FL_SOURCES_WAIT_MAX_S ? retry_after_s : FL_SOURCES_WAIT_MAX_S;
-	failed->lied = failed->lied || rc == FL_E_CHUNK_MISMATCH;
+	const bool lied = failure->rc == FL_E_CHUNK_MISMATCH;
+	const uint64_t asked_s = failure->retry_after_s < FL_SOURCES_WAIT_MAX_S ? failure->retry_after_s
+										: FL_SOURCES_WAIT_MAX_S;
+	if (!lied && asked_s == 0 && failure->came >= FL_SOURCES_GOT_ON_BYTES) {
+		s->failures = 0;
+		return (struct fl_sources_next){false, 0};
+	}
+	failed->lied = failed->lied || lied;
 	failed->free_ms = asked_s == 0 ? 0 : now_ms + asked_s * 1000;
 	s->failures++;
 	choose(s, now_ms);

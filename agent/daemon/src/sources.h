@@ -16,6 +16,7 @@
 #define FL_SOURCES_ROUNDS    3	/* over all of them without a byte that was right; then it is enough for now */
 #define FL_SOURCES_PATIENCE_MS 10000 /* a runner is not kept waiting for longer */
 #define FL_SOURCES_WAIT_MAX_S  3600  /* nobody may ask for more */
+#define FL_SOURCES_GOT_ON_BYTES 4096
 
 struct fl_source {
 	const char *base;
@@ -31,6 +32,12 @@ struct fl_sources {
 	unsigned failures; /* in a row, without a right byte between them */
 };
 
+struct fl_sources_failure {
+	enum fl_rc rc;
+	uint64_t came;		/* bytes over this connection */
+	uint64_t retry_after_s; /* what it asked for, 0: nothing */
+};
+
 /* Of fl_sources_failed. */
 struct fl_sources_next {
 	bool spent;	  /* none for now: try all again in wait_ms */
@@ -44,8 +51,8 @@ void fl_source_url(const struct fl_source *source, const char *kind, const struc
 void fl_sources_add(struct fl_sources *sources, const char *base, bool own);
 /* The one in use sent something right. */
 void fl_sources_good(struct fl_sources *sources);
-/* The one in use failed with rc; retry_after_s: what it asked for, 0: nothing. Chooses another one. */
-struct fl_sources_next fl_sources_failed(struct fl_sources *sources, enum fl_rc rc,
-					 uint64_t retry_after_s, uint64_t now_ms);
+/* The one in use failed: chooses another one. A connection that got on and was cut is no failure of it: it goes on at once. */
+struct fl_sources_next fl_sources_failed(struct fl_sources *sources,
+					 const struct fl_sources_failure *failure, uint64_t now_ms);
 
 #endif

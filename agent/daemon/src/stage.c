@@ -150,14 +150,20 @@ static void on_retry(uv_timer_t *timer)
 	serve(timer->data);
 }
 
-/* Another one, or none for now: then the job waits, with the reason. */
+/*
+ * Another one, or none for now: then the job waits, with the reason. The half of a chunk that has come is kept for the source
+ * that sent it: with halves of two nobody would know who lied. (A half page has given its place to one of the spool.)
+ */
 static void source_failed(struct fl_stage *s, const struct fl_err *err, uint64_t retry_after_s)
 {
+	const size_t failed = s->sources.used;
 	s->failure = *err;
-	s->chunk_len = 0;
 	fl_log_err(FL_LOG_WARNING, err, "component %s: source %s", s->request.component, s->url);
+	const struct fl_sources_failure failure = {err->rc, s->came, retry_after_s};
 	const struct fl_sources_next next =
-		fl_sources_failed(&s->sources, err->rc, retry_after_s, uv_now(&s->agent->loop));
+		fl_sources_failed(&s->sources, &failure, uv_now(&s->agent->loop));
+	if (s->sources.used != failed || s->needs[0].object != FL_OBJECT_TRANSPORT)
+		s->chunk_len = 0;
 	if (next.spent || err->rc == FL_E_BYTE_BUDGET) {
 		s->retry_ms = next.wait_ms;
 		end_channel(s, err);
@@ -175,6 +181,7 @@ static enum fl_http_take on_http_data(struct fl_http_request *r, const void *dat
 	if (s->n_out > 0)
 		return FL_HTTP_PAUSE;
 	s->fetched_bytes += len;
+	s->came += len;
 	if (s->on_fetched != NULL && !s->on_fetched(s, fl_http_local_address(r), len, &s->failure))
 		return FL_HTTP_ABORT;
 	while (len > 0 && s->next < s->end) {
@@ -228,13 +235,13 @@ static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
 	if (s->http == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "request");
 	const uint64_t last = s->end - 1;
-	s->chunk_len = 0;
+	s->came = 0;
 	*s->http = (struct fl_http_request){
 		.url = s->url,
 		.with_certificate = !source->own,
 		.plain = source->own,
 		.ranged = true,
-		.first = fl_stage_item_offset(s, need->object, s->next),
+		.first = fl_stage_item_offset(s, need->object, s->next) + s->chunk_len,
 		.last = fl_stage_item_offset(s, need->object, last) + fl_stage_item_len(s, need->object, last) - 1,
 		.on_data = on_http_data,
 		.on_done = on_http_done,

@@ -2,7 +2,7 @@
 /*
  * Staging one component: the other end of the runner's data channel. The runner asks (need), this side fetches from the
  * sources (sources.h), checks every page and chunk against the signed roots, and hands on (piece). A source that lies or
- * fails is left for the next one; a cut connection is resumed at the chunk it was cut in.
+ * fails is left for the next one; a cut connection is resumed at the byte it was cut at.
  *
  *   idle ──start──▶ asking helper ──data channel──▶ serving ──event staged──▶ idle (done)
  *                                     ▲   │ need
@@ -70,7 +70,8 @@ struct fl_stage {
 	struct fl_sources sources;
 	uint64_t retry_ms;  /* after the end: what the sources asked for, 0: nothing */
 	uint8_t *chunk;	    /* FL_CHUNK_SIZE */
-	size_t chunk_len;
+	size_t chunk_len; /* of it that has come */
+	uint64_t came;	  /* over the present connection */
 	uv_timer_t *retry;
 	struct fl_err failure; /* why the source failed last */
 	bool ended;	       /* by this side, for `failure` */

@@ -4,6 +4,8 @@
     with Proxy(user="site:secret") as proxy, Gateway(…, conf=f"[fleet]\nproxy = {proxy.url}\n") as gateway:
         …
     assert proxy.asked == {"fleet.invalid:8443"}
+
+proxy.cut = lambda client: bytes or None    # client: "CONNECT host:port" head; the connection is reset after so many bytes
 """
 import asyncio
 import base64
@@ -17,6 +19,8 @@ PIECE = 16384
 class Proxy:
     def __init__(self, user=None):
         self.user, self.asked, self.refused = user, set(), 0
+        self.cut = None
+        self.passed, self.cuts = 0, 0  # bytes down to clients; connections that were reset
         self.loop, self.thread, self.server, self.port = asyncio.new_event_loop(), None, None, None
 
     def __enter__(self):
@@ -66,8 +70,11 @@ class Proxy:
             self.asked.add(f"{asked[1]}:{asked[2]}")
             source, sink = await asyncio.open_connection("127.0.0.1", int(asked[2]))
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            for side in (writer, sink):
+                side.transport.set_write_buffer_limits(high=0)  # what passed has left us
+            tunnel = Tunnel(self, self.cut(head) if self.cut else None)
             try:
-                await asyncio.gather(self.pump(reader, sink), self.pump(source, writer))
+                await asyncio.gather(tunnel.pump(reader, sink, up=True), tunnel.pump(source, writer))
             finally:
                 sink.transport.abort()
         except (OSError, EOFError, asyncio.LimitOverrunError):
@@ -75,9 +82,23 @@ class Proxy:
         finally:
             writer.transport.abort()
 
-    @staticmethod
-    async def pump(source, sink):
+
+
+class Tunnel:
+    """One connection, and how many bytes it may still pass."""
+
+    def __init__(self, proxy, left):
+        self.proxy, self.left = proxy, left
+
+    async def pump(self, source, sink, up=False):
         while data := await source.read(PIECE):
+            data = data if self.left is None else data[:self.left]
+            self.proxy.passed += 0 if up else len(data)
             sink.write(data)
             await sink.drain()
+            if self.left is not None:
+                self.left -= len(data)
+                if self.left <= 0:
+                    self.proxy.cuts += 1
+                    raise ConnectionResetError
         raise EOFError

@@ -18,7 +18,8 @@ TestSuite(sources, .init = set_up);
 
 static struct fl_sources_next fails(enum fl_rc rc, uint64_t retry_after_s, uint64_t now_ms)
 {
-	return fl_sources_failed(&sources, rc, retry_after_s, now_ms);
+	const struct fl_sources_failure failure = {rc, 0, retry_after_s};
+	return fl_sources_failed(&sources, &failure, now_ms);
 }
 
 static char used(void)
@@ -73,6 +74,21 @@ Test(sources, patience_is_given_to_the_one_that_asked)
 	next = fails(FL_E_HTTP_STATUS, 70, 9000);
 	cr_assert_eq(used(), 'a');
 	cr_assert(next.spent && next.wait_ms == 22000, "longer than a runner is kept waiting");
+}
+
+Test(sources, a_connection_that_got_on_and_was_cut_goes_on_at_once)
+{
+	const struct fl_sources_failure cut = {FL_E_TRUNCATED, FL_SOURCES_GOT_ON_BYTES, 0};
+	const struct fl_sources_failure little = {FL_E_TRUNCATED, FL_SOURCES_GOT_ON_BYTES - 1, 0};
+	const struct fl_sources_failure lie = {FL_E_CHUNK_MISMATCH, 1 << 20, 0};
+	for (int i = 0; i < 100; i++) {
+		const struct fl_sources_next next = fl_sources_failed(&sources, &cut, 1);
+		cr_assert(!next.spent && next.wait_ms == 0 && used() == 'a');
+	}
+	(void)fl_sources_failed(&sources, &little, 1);
+	cr_assert_eq(used(), 'b');
+	(void)fl_sources_failed(&sources, &lie, 1);
+	cr_assert_eq(used(), 'c');
 }
 
 Test(sources, nobody_may_ask_for_ever)
