@@ -77,10 +77,9 @@ static void unmap(struct file *f)
 }
 
 /* Pages that were read are let go: they come back when they are needed. */
-static void on_passed(void *ctx, uint64_t image_at)
+static void on_passed(void *ctx)
 {
 	struct creation *c = ctx;
-	(void)image_at;
 	(void)madvise(c->image.data, (size_t)c->image.size, MADV_DONTNEED);
 	(void)madvise(c->source.data, (size_t)c->source.size, MADV_DONTNEED);
 }

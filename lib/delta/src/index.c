@@ -59,11 +59,11 @@ enum fl_rc index_init(struct index *x, const uint8_t *data, uint64_t len, unsign
 		      uint64_t max_entries, struct fl_err *err)
 {
 	*x = (struct index){.data = data, .window = window, .step = 1};
-	const uint64_t windows = len < window ? 0 : len - window + 1;
-	while (windows / x->step >= max_entries)
+	x->windows = len < window ? 0 : len - window + 1;
+	while (x->windows / x->step >= max_entries)
 		x->step *= 2;
-	x->place_bits = bits_of(windows / x->step + 1);
-	x->bucket_bits = bits_of(windows / x->step / INDEX_WAYS | 1);
+	x->place_bits = bits_of(x->windows / x->step + 1);
+	x->bucket_bits = bits_of(x->windows / x->step / INDEX_WAYS | 1);
 	const size_t size = ((size_t)1 << x->bucket_bits) * INDEX_WAYS * sizeof(*x->slots);
 	x->slots = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (x->slots == MAP_FAILED) {
@@ -71,13 +71,19 @@ enum fl_rc index_init(struct index *x, const uint8_t *data, uint64_t len, unsign
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "index of %zu bytes", size);
 	}
 	(void)madvise(x->slots, size, MADV_HUGEPAGE);
-	for (uint64_t at = 0; at + window <= len; at += x->step) {
+	return FL_OK;
+}
+
+void index_add(struct index *x, uint64_t from, uint64_t until)
+{
+	if (until > x->windows)
+		until = x->windows;
+	for (uint64_t at = (from + x->step - 1) / x->step * x->step; at < until; at += x->step) {
 		const uint64_t ahead = at + AHEAD * x->step;
-		if (ahead + window <= len)
-			index_expect(x, data + ahead);
+		if (ahead < x->windows)
+			index_expect(x, x->data + ahead);
 		insert(x, at);
 	}
-	return FL_OK;
 }
 
 void index_done(struct index *x)

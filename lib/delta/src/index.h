@@ -16,14 +16,17 @@
 
 struct index {
 	const uint8_t *data;
-	uint32_t *slots; /* buckets of INDEX_WAYS: tag, then place / step + 1; 0: free */
+	uint64_t windows; /* in data: the places where one begins */
+	uint32_t *slots;  /* buckets of INDEX_WAYS: tag, then place / step + 1; 0: free */
 	unsigned bucket_bits, place_bits, window;
 	uint64_t step;
 };
 
-/* Over data[0…len); at most max_entries of them. */
+/* Of data[0…len), at most max_entries of it; nothing is in it yet. */
 enum fl_rc index_init(struct index *x, const uint8_t *data, uint64_t len, unsigned window,
 		      uint64_t max_entries, struct fl_err *err) FL_CHECKED;
+/* Adds what begins in data[from…until); in ascending order. */
+void index_add(struct index *x, uint64_t from, uint64_t until);
 void index_done(struct index *x);
 /* Has the bucket of the window at p fetched, so that index_find() needn't wait for it. */
 void index_expect(const struct index *x, const uint8_t *p);

@@ -243,14 +243,23 @@ static enum fl_rc advance(struct search *s, struct fl_err *err)
 	return step(s, err);
 }
 
+static void add_all(struct search *s)
+{
+	for (uint64_t at = 0; at < s->pair.source_len; at += PASS_STEP) {
+		index_add(&s->index, at, at + PASS_STEP);
+		s->pair.passed(s->pair.ctx);
+	}
+}
+
 static enum fl_rc search_all(struct search *s, struct fl_err *err)
 {
 	enum fl_rc rc = FL_OK;
+	add_all(s);
 	while (rc == FL_OK && s->at < s->pair.image_len) {
 		rc = advance(s, err);
 		if (s->at >= s->passed + PASS_STEP) {
 			s->passed = s->at;
-			s->pair.passed(s->pair.ctx, s->at);
+			s->pair.passed(s->pair.ctx);
 		}
 	}
 	return rc == FL_OK ? settle(s, err) : rc;
