@@ -12,13 +12,15 @@ from table import note
 CUTS = int(os.environ.get("FAIRLEAD_POWER_CUTS", "10"))
 SEED = int(os.environ.get("FAIRLEAD_SEED", random.SystemRandom().randrange(1 << 32)))  # the moments; the host's load is not in it
 # Seconds after the agent has told the step, at most. One of the trial in an update: it has no second boot.
-BEFORE_TRIAL = {"staging": 12, "sealing": 3, "activating": 2}
+BEFORE_TRIAL = {"staging": 6, "sealing": 3, "activating": 1}
 TRIAL = {"restarting": 25, "checking": 5, "committing": 2}
 
 
 def draw(source):
     """When to cut in one update: {step: seconds}."""
-    steps = [*source.sample(list(BEFORE_TRIAL), source.randint(1, 3)), source.choice(list(TRIAL))]
+    steps = source.sample(list(BEFORE_TRIAL), source.randint(1, 2))
+    follows = {"restarting"} if "activating" in steps else set()  # at once: a cut a moment later is one of both
+    steps.append(source.choice([step for step in TRIAL if step not in follows]))
     return {step: source.uniform(0, {**BEFORE_TRIAL, **TRIAL}[step]) for step in steps}
 
 
