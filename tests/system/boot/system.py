@@ -263,10 +263,9 @@ class SystemFleet(Fleet):
     """A fleet that gateways in QEMU call by another name than the operator beside it."""
 
     def __init__(self, folder, keys):
-        super().__init__(folder, keys, host=f"{HOST},localhost")
+        super().__init__(folder, keys, host=HOST)
         conf = self.folder / "fleet.conf"
-        conf.write_text(conf.read_text().replace(f"host = {HOST},localhost", f"host = {HOST}").replace("# address", "address"))
-        self.url = f"https://localhost:{self.api_port}"
+        conf.write_text(conf.read_text().replace("# address", "address"))
 
 
 # Boot loaders: what a disk needs before its slots, and how it is filled
