@@ -121,33 +121,31 @@ static int refill(struct stream *s, struct fl_result *result)
 	return rc;
 }
 
-/* The next bytes, at least one and at most max. */
-static int next(struct stream *s, uint64_t max, const uint8_t **ret, uint32_t *ret_len,
-		struct fl_result *result)
+/* The next bytes, at least one and at most max; NULL: *cls tells why not. */
+static const uint8_t *next(struct stream *s, uint64_t max, uint32_t *ret_len, int *cls,
+			   struct fl_result *result)
 {
-	if (max > s->left)
-		return malformed(result, s->name, "ends too early");
-	if (s->output_at == s->output_until) {
-		const int rc = refill(s, result);
-		if (rc != FL_CLASS_OK)
-			return rc;
-	}
+	*cls = max > s->left			 ? malformed(result, s->name, "ends too early")
+	       : s->output_at == s->output_until ? refill(s, result)
+						 : FL_CLASS_OK;
+	if (*cls != FL_CLASS_OK)
+		return NULL;
+	const uint8_t *bytes = s->output + s->output_at;
 	const uint32_t there = s->output_until - s->output_at;
 	*ret_len = max < there ? (uint32_t)max : there;
-	*ret = s->output + s->output_at;
 	s->output_at += *ret_len;
 	s->left -= *ret_len;
-	return FL_CLASS_OK;
+	return bytes;
 }
 
 int stream_read(struct stream *s, uint8_t *data, uint64_t len, struct fl_result *result)
 {
 	while (len > 0) {
-		const uint8_t *bytes = NULL;
 		uint32_t n = 0;
-		const int rc = next(s, len, &bytes, &n, result);
-		if (rc != FL_CLASS_OK)
-			return rc;
+		int cls;
+		const uint8_t *bytes = next(s, len, &n, &cls, result);
+		if (bytes == NULL)
+			return cls;
 		if (data != NULL) {
 			memcpy(data, bytes, n);
 			data += n;
@@ -160,11 +158,11 @@ int stream_read(struct stream *s, uint8_t *data, uint64_t len, struct fl_result 
 int stream_add(struct stream *s, uint8_t *data, uint64_t len, struct fl_result *result)
 {
 	while (len > 0) {
-		const uint8_t *bytes = NULL;
 		uint32_t n = 0;
-		const int rc = next(s, len, &bytes, &n, result);
-		if (rc != FL_CLASS_OK)
-			return rc;
+		int cls;
+		const uint8_t *bytes = next(s, len, &n, &cls, result);
+		if (bytes == NULL)
+			return cls;
 		for (uint32_t i = 0; i < n; i++)
 			data[i] = (uint8_t)(data[i] + bytes[i]);
 		data += n;

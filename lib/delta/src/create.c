@@ -13,10 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ENTRIES_MAX ((uint64_t)1 << 26)
 #define SMALL_IMAGE ((uint64_t)2 << 20)
+#define COVER_MAX   ((uint64_t)32 << 20)
+#define FAULTS_MAX  4096
 
 struct method {
 	struct match_options match;
@@ -49,6 +52,7 @@ struct creation {
 	struct match_pair pair;
 	struct records records;
 	int out;
+	long faults; /* page faults, when pages were let go last */
 	struct fl_delta_made best;
 	const struct method *best_method;
 };
@@ -76,18 +80,35 @@ static void unmap(struct file *f)
 		(void)munmap(f->data, (size_t)f->size);
 }
 
-/* Pages that were read are let go: they come back when they are needed. */
+/*
+ * Pages that were read are let go now and then: they come back when they are needed. A page fault
+ * maps 64 KiB at most, so these are 256 MiB.
+ */
 static void on_passed(void *ctx)
 {
 	struct creation *c = ctx;
+	struct rusage usage;
+	if (getrusage(RUSAGE_SELF, &usage) != 0 ||
+	    usage.ru_minflt + usage.ru_majflt - c->faults < FAULTS_MAX)
+		return;
+	c->faults = usage.ru_minflt + usage.ru_majflt;
 	(void)madvise(c->image.data, (size_t)c->image.size, MADV_DONTNEED);
 	(void)madvise(c->source.data, (size_t)c->source.size, MADV_DONTNEED);
 }
 
+/* A long cover in pieces, so that not all of it is mapped at once. */
 static enum fl_rc on_match(void *ctx, const struct cover *cover, struct fl_err *err)
 {
 	struct creation *c = ctx;
-	return records_add(&c->records, cover, err);
+	enum fl_rc rc = FL_OK;
+	for (uint64_t at = 0; rc == FL_OK && at < cover->len; at += COVER_MAX) {
+		const uint64_t left = cover->len - at;
+		const struct cover piece = {cover->image + at, cover->source + at,
+					    left < COVER_MAX ? left : COVER_MAX};
+		rc = records_add(&c->records, &piece, err);
+		on_passed(c);
+	}
+	return rc;
 }
 
 /* ---- the file ---- */

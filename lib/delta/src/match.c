@@ -23,7 +23,8 @@
 #define LOST	    128	  /* disagreeing bytes after which a diagonal is given up */
 #define COVER_MIN   8u
 #define AHEAD	    12u
-#define PASS_STEP   ((uint64_t)8 << 20)
+#define RUN_MAX	    ((uint64_t)1 << 20) /* of a long run, at once */
+#define PASS_STEP   ((uint64_t)1 << 14)
 
 struct search {
 	struct match_pair pair;
@@ -213,7 +214,7 @@ static bool run_on(struct search *s)
 {
 	if (!s->has)
 		return false;
-	const uint64_t run = run_at(s, s->at, s->at - s->now.image + s->now.source, UINT64_MAX);
+	const uint64_t run = run_at(s, s->at, s->at - s->now.image + s->now.source, RUN_MAX);
 	if (run < LONG_RUN)
 		return false;
 	s->at += run;

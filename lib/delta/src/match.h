@@ -22,7 +22,7 @@ typedef enum fl_rc cover_sink(void *ctx, const struct cover *cover, struct fl_er
 struct match_pair {
 	const uint8_t *image, *source;
 	uint64_t image_len, source_len;
-	void (*passed)(void *ctx); /* some MiB of either were read */
+	void (*passed)(void *ctx); /* a little of either was read */
 	void *ctx;
 };
 
