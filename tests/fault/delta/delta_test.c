@@ -110,12 +110,13 @@ Test(fault_delta, the_whole_image_in_the_memory_it_states)
 
 Test(fault_delta, less_memory_than_it_states)
 {
-	struct outcome decoder;
+	struct outcome out, decoder;
 	struct decoding d = decoding(&decoder);
 	d.mem_max = mem_max - 1;
 	FL_AUTO_FD target = target_file("", 0, IMAGE_LEN);
 	struct play p = into(target, &d);
-	play_expect(&p, "retry", "no_source", NULL);
+	play(&p, &out); /* no_source, or peer_closed where it ended before it was asked */
+	cr_assert(out.has_result && strcmp(out.result, "retry") == 0);
 	expect_decoder(&decoder, "permanent", "too_large");
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Makes a delta (docs/internals/delta.md): what turns a source into an image. Blocking, for a
- * thread or a process of its own. Memory is bounded whatever the sizes: some 256 MiB for the index,
- * 100 MiB for the packer, and the pages of source and image that are in use.
+ * thread or a process of its own. Memory stays below 600 MiB whatever the sizes: 256 for the index,
+ * 256 of the images' pages, then the packer's.
  */
 #ifndef FAIRLEAD_DELTA_CREATE_H
 #define FAIRLEAD_DELTA_CREATE_H
