@@ -74,6 +74,15 @@ Test(delta_create, an_image_without_edits_costs_next_to_nothing)
 	pair_free(&p);
 }
 
+/* Longer than what is read, said or mapped at once. */
+Test(delta_create, a_long_run, .timeout = 120)
+{
+	struct pair p;
+	pair_edit(&p, 61, ((size_t)33 << 20) + 5, 2);
+	expect_round_trip(&p);
+	pair_free(&p);
+}
+
 /* A byte here and there in a moved run is a difference, not a new run. */
 Test(delta_create, near_matches)
 {
