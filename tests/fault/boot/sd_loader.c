@@ -28,7 +28,8 @@ static void parse_count(struct entry *e)
 {
 	e->left = -1;
 	e->done = 0;
-	snprintf(e->id, sizeof(e->id), "%.*s", (int)(strlen(e->file) - 5), e->file);
+	memcpy(e->id, e->file, sizeof(e->id));
+	e->id[strlen(e->file) - strlen(".conf")] = '\0';
 	char *plus = strrchr(e->id, '+');
 	if (plus == NULL)
 		return;
