@@ -9,7 +9,7 @@ import pytest
 from system import BACK_ENDS, Gateway
 from table import note
 
-CUTS = int(os.environ.get("FAIRLEAD_POWER_CUTS", "10"))
+CUTS = -(-int(os.environ.get("FAIRLEAD_POWER_CUTS", "10")) // len(BACK_ENDS))  # of each; a minute and more for one
 SEED = int(os.environ.get("FAIRLEAD_SEED", random.SystemRandom().randrange(1 << 32)))  # the moments; the host's load is not in it
 # Seconds after the agent has told the step, at most. One of the trial in an update: it has no second boot.
 BEFORE_TRIAL = {"staging": 6, "sealing": 3, "activating": 1}
