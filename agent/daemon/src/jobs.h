@@ -81,7 +81,7 @@ struct fl_job_run {
 	/* progress of the present component */
 	uint64_t done_bytes, total_bytes, kept_bytes, fetched_bytes, rate_bytes_s;
 	uint64_t progress_ms, progress_fetched;
-	struct fl_account cost; /* over interfaces that have a budget */
+	struct fl_account cost; /* over interfaces that have a deployment's budget */
 	char fetched_from[46];	/* the local address of the last bytes */
 	size_t interface;	/* that has it; FL_LEDGER_NONE */
 };

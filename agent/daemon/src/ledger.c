@@ -151,7 +151,11 @@ void fl_ledger_spend(struct fl_ledger *ledger, struct fl_job_run *run, size_t in
 {
 	if (!has_account(ledger, interface))
 		return;
-	spend(ledger, today(ledger, interface), bytes);
+	const struct fl_config_interface *budget = &ledger->agent->config.interfaces[interface];
+	if (budget->day_budget > 0)
+		spend(ledger, today(ledger, interface), bytes);
+	if (budget->deployment_budget == 0)
+		return;
 	if (run->cost.number[0] == '\0')
 		name_account(run);
 	spend(ledger, &run->cost, bytes);

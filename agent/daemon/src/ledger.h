@@ -39,7 +39,7 @@ enum fl_rc fl_ledger_load(struct fl_ledger *ledger, struct fl_agent *agent, stru
 enum fl_rc fl_ledger_load_job(struct fl_ledger *ledger, struct fl_job_run *run, struct fl_err *err) FL_CHECKED;
 /* The index of the interface that has this local address (numeric); FL_LEDGER_NONE. */
 size_t fl_ledger_interface(const struct fl_ledger *ledger, const char *address);
-/* So many bytes came in for the job over that interface. */
+/* So many bytes came in for the job over that interface: they count where it has a budget. */
 void fl_ledger_spend(struct fl_ledger *ledger, struct fl_job_run *run, size_t interface, uint64_t bytes);
 struct fl_ledger_left fl_ledger_left(struct fl_ledger *ledger, const struct fl_job_run *run, size_t interface);
 /* What is not saved yet of these and of the job's: at the end of a download. */
