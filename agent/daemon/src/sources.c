@@ -55,10 +55,8 @@ struct fl_sources_next fl_sources_failed(struct fl_sources *s,
 	const bool lied = failure->rc == FL_E_CHUNK_MISMATCH;
 	const uint64_t asked_s = failure->retry_after_s < FL_SOURCES_WAIT_MAX_S ? failure->retry_after_s
 										: FL_SOURCES_WAIT_MAX_S;
-	if (!lied && asked_s == 0 && failure->came >= FL_SOURCES_GOT_ON_BYTES) {
-		s->failures = 0;
+	if (!lied && asked_s == 0 && failure->came >= FL_SOURCES_GOT_ON_BYTES)
 		return (struct fl_sources_next){false, 0};
-	}
 	failed->lied = failed->lied || lied;
 	failed->free_ms = asked_s == 0 ? 0 : now_ms + asked_s * 1000;
 	s->failures++;

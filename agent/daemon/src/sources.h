@@ -34,7 +34,7 @@ struct fl_sources {
 
 struct fl_sources_failure {
 	enum fl_rc rc;
-	uint64_t came;		/* bytes over this connection */
+	uint64_t came;		/* bytes over this connection that need not come again */
 	uint64_t retry_after_s; /* what it asked for, 0: nothing */
 };
 
@@ -51,7 +51,10 @@ void fl_source_url(const struct fl_source *source, const char *kind, const struc
 void fl_sources_add(struct fl_sources *sources, const char *base, bool own);
 /* The one in use sent something right. */
 void fl_sources_good(struct fl_sources *sources);
-/* The one in use failed: chooses another one. A connection that got on and was cut is no failure of it: it goes on at once. */
+/*
+ * The one in use failed: chooses another one. A connection that got on and was cut is no failure of it: it goes on at once, but
+ * only right bytes (fl_sources_good) make up for the failures before.
+ */
 struct fl_sources_next fl_sources_failed(struct fl_sources *sources,
 					 const struct fl_sources_failure *failure, uint64_t now_ms);
 

@@ -159,10 +159,14 @@ static void source_failed(struct fl_stage *s, const struct fl_err *err, uint64_t
 	const size_t failed = s->sources.used;
 	s->failure = *err;
 	fl_log_err(FL_LOG_WARNING, err, "component %s: source %s", s->request.component, s->url);
-	const struct fl_sources_failure failure = {err->rc, s->came, retry_after_s};
+	if (s->needs[0].object != FL_OBJECT_TRANSPORT)
+		s->chunk_len = 0;
+	const uint64_t came = s->right_bytes + s->chunk_len;
+	const struct fl_sources_failure failure = {
+		err->rc, came > s->resumed_len ? came - s->resumed_len : 0, retry_after_s};
 	const struct fl_sources_next next =
 		fl_sources_failed(&s->sources, &failure, uv_now(&s->agent->loop));
-	if (s->sources.used != failed || s->needs[0].object != FL_OBJECT_TRANSPORT)
+	if (s->sources.used != failed)
 		s->chunk_len = 0;
 	if (next.spent || err->rc == FL_E_BYTE_BUDGET) {
 		s->retry_ms = next.wait_ms;
@@ -181,7 +185,6 @@ static enum fl_http_take on_http_data(struct fl_http_request *r, const void *dat
 	if (s->n_out > 0)
 		return FL_HTTP_PAUSE;
 	s->fetched_bytes += len;
-	s->came += len;
 	if (s->on_fetched != NULL && !s->on_fetched(s, fl_http_local_address(r), len, &s->failure))
 		return FL_HTTP_ABORT;
 	while (len > 0 && s->next < s->end) {
@@ -196,6 +199,7 @@ static enum fl_http_take on_http_data(struct fl_http_request *r, const void *dat
 		enum fl_rc rc = check_item(s, object, &s->failure);
 		if (rc == FL_OK)
 			rc = put_piece(s, object, s->chunk, s->chunk_len, &s->failure);
+		s->right_bytes += rc == FL_OK ? s->chunk_len : 0;
 		s->chunk_len = 0;
 		if (rc != FL_OK || s->state != FL_STAGE_SERVING)
 			return FL_HTTP_ABORT;
@@ -235,7 +239,8 @@ static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
 	if (s->http == NULL)
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "request");
 	const uint64_t last = s->end - 1;
-	s->came = 0;
+	s->right_bytes = 0;
+	s->resumed_len = s->chunk_len;
 	*s->http = (struct fl_http_request){
 		.url = s->url,
 		.with_certificate = !source->own,

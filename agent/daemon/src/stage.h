@@ -71,7 +71,8 @@ struct fl_stage {
 	uint64_t retry_ms;  /* after the end: what the sources asked for, 0: nothing */
 	uint8_t *chunk;	    /* FL_CHUNK_SIZE */
 	size_t chunk_len; /* of it that has come */
-	uint64_t came;	  /* over the present connection */
+	size_t resumed_len;   /* of it that the connection before had brought */
+	uint64_t right_bytes; /* of whole items, over the present connection */
 	uv_timer_t *retry;
 	struct fl_err failure; /* why the source failed last */
 	bool ended;	       /* by this side, for `failure` */

@@ -91,6 +91,20 @@ Test(sources, a_connection_that_got_on_and_was_cut_goes_on_at_once)
 	cr_assert_eq(used(), 'c');
 }
 
+Test(sources, a_liar_in_small_pieces_is_no_endless_story)
+{
+	const struct fl_sources_failure piece = {FL_E_TRUNCATED, FL_SOURCES_GOT_ON_BYTES, 0};
+	const struct fl_sources_failure lie = {FL_E_CHUNK_MISMATCH, 0, 0};
+	unsigned lies = 0;
+	sources.n = 1;
+	do {
+		for (int i = 0; i < 15; i++)
+			cr_assert(!fl_sources_failed(&sources, &piece, 1).spent);
+		lies++;
+	} while (!fl_sources_failed(&sources, &lie, 1).spent);
+	cr_assert_eq(lies, FL_SOURCES_ROUNDS);
+}
+
 Test(sources, nobody_may_ask_for_ever)
 {
 	sources.n = 1;
