@@ -11,6 +11,7 @@
 #include "db.h"
 #include "gateway.h"
 #include "helper.h"
+#include "ledger.h"
 #include "soak_rules.h"
 #include "stage.h"
 #include "units.h"

@@ -38,11 +38,11 @@ static void on_saved(struct fl_db_op *op, enum fl_rc rc, const struct fl_err *er
 
 static void submit(struct fl_ledger *ledger, struct fl_account *account)
 {
-	struct save *s = calloc(1, sizeof(*s));
-	if (s == NULL || account->saved == account->bytes) {
-		free(s);
+	if (account->saved == account->bytes)
 		return;
-	}
+	struct save *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return; /* the next MiB tries again */
 	const uint64_t kib = (account->bytes + KIB - 1) / KIB;
 	account->saved = account->bytes;
 	s->value = account->day << DAY_SHIFT | (kib < KIB_MASK ? kib : KIB_MASK);

@@ -168,7 +168,7 @@ static void source_failed(struct fl_stage *s, const struct fl_err *err, uint64_t
 		fl_sources_failed(&s->sources, &failure, uv_now(&s->agent->loop));
 	if (s->sources.used != failed)
 		s->chunk_len = 0;
-	if (next.spent || err->rc == FL_E_BYTE_BUDGET) {
+	if (next.spent) {
 		s->retry_ms = next.wait_ms;
 		end_channel(s, err);
 		return;
@@ -223,7 +223,10 @@ static void on_http_done(struct fl_http_request *r, long status, enum fl_rc rc, 
 	}
 	if (rc == FL_OK)
 		(void)fl_fail(&why, FL_E_TRUNCATED, 0, "ended after %zu of its bytes", s->chunk_len);
-	source_failed(s, &why, retry_after_s);
+	if (why.rc == FL_E_BYTE_BUDGET)
+		end_channel(s, &why); /* no source is to blame */
+	else
+		source_failed(s, &why, retry_after_s);
 }
 
 static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
