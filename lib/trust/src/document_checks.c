@@ -194,12 +194,31 @@ static enum fl_rc check_tree(const struct fl_tree_ref *tree, struct fl_err *err)
 	return tree->chunk == FL_CHUNK_SIZE ? FL_OK : bad(err, "tree", "chunk is not 65536");
 }
 
+/* Frames are unpacked by the runner itself; every other format by a decoder, in the memory that the release grants. */
+static enum fl_rc check_format(const struct fl_artifact *artifact, struct fl_err *err)
+{
+	const bool decoded = strcmp(artifact->format, "zstd-frames") != 0;
+	if (decoded && artifact->frame != 0)
+		return bad(err, "frame", "of a format without frames");
+	if (decoded != (artifact->mem_max != 0))
+		return bad(err, "mem_max", decoded ? "missing" : "of a format without a decoder");
+	if (!decoded && artifact->source != NULL)
+		return bad(err, "source", "of a format without a decoder");
+	if (strcmp(artifact->format, "delta") == 0 && artifact->source == NULL)
+		return bad(err, "source", "missing");
+	return FL_OK;
+}
+
 static enum fl_rc check_artifact(const struct fl_artifact *artifact, struct fl_err *err)
 {
-	enum fl_rc rc = check_word("format", artifact->format, WORDS("zstd-frames", "delta"), err);
+	enum fl_rc rc = check_format(artifact, err);
 	if (rc == FL_OK && artifact->frame % FRAME_UNIT != 0)
 		rc = bad(err, "frame", "not a multiple of 65536");
-	return rc == FL_OK ? check_tree(artifact->tree, err) : rc;
+	if (rc == FL_OK)
+		rc = check_tree(artifact->tree, err);
+	if (rc == FL_OK && artifact->source != NULL)
+		rc = check_tree(artifact->source->tree, err);
+	return rc;
 }
 
 static enum fl_rc check_artifacts(const struct fl_component *component, struct fl_err *err)

@@ -98,14 +98,26 @@ static const struct fl_field installed_fields[] = {
 static const struct fl_schema installed_schema =
 	FL_SCHEMA("installed", struct fl_installed_ref, installed_fields, NULL);
 
+static const struct fl_field source_fields[] = {
+	FL_OPT(struct fl_source_ref, release_seq, U64, ANY, NULL,
+	       "of the component where that is installed"),
+	FL_REQ(struct fl_source_ref, size, U64, FL_TREE_SIZE_MAX, NULL, "bytes of it"),
+	FL_REQ(struct fl_source_ref, tree, OBJECT, 0, &tree_schema, "over them"),
+};
+static const struct fl_schema source_schema =
+	FL_SCHEMA("source", struct fl_source_ref, source_fields, NULL);
+
 static const struct fl_field artifact_fields[] = {
 	FL_REQ(struct fl_artifact, id, NAME, 0, NULL, "name within the component"),
-	FL_REQ(struct fl_artifact, format, STR, WORD, NULL, "zstd-frames or delta"),
+	FL_REQ(struct fl_artifact, format, NAME, 0, NULL,
+	       "zstd-frames, or the name of a decoder: delta"),
 	FL_OPT(struct fl_artifact, frame, U64, FRAME_MAX, NULL,
 	       "bytes of image per frame, a multiple of 65536"),
 	FL_REQ(struct fl_artifact, size, U64, FL_TREE_SIZE_MAX, NULL, "bytes to transfer"),
 	FL_REQ(struct fl_artifact, tree, OBJECT, 0, &tree_schema, "over the bytes to transfer"),
 	FL_OPT(struct fl_artifact, mem_max, U64, MEM_MAX, NULL, "memory of the decoder, bytes"),
+	FL_OPT(struct fl_artifact, source, OBJECT, 0, &source_schema,
+	       "what the decoder must have to read"),
 };
 static const struct fl_schema artifact_schema =
 	FL_SCHEMA("artifact", struct fl_artifact, artifact_fields, NULL);

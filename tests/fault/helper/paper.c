@@ -102,7 +102,7 @@ struct paper_doc paper_release(struct paper *p, const struct paper_release *ask)
 	const struct fl_installed_ref installed = {.size = ask->image_len,
 						   .tree = &tree,
 						   .slot_fill = ask->zero_tail ? "zero" : "keep"};
-	const struct fl_artifact artifact = {"full", "zstd-frames", 1048576, 100, &tree, 0};
+	const struct fl_artifact artifact = {.id = "full", .format = "zstd-frames", .frame = 1048576, .size = 100, .tree = &tree};
 	struct fl_component components[2];
 	for (size_t i = 0; i < 2; i++)
 		components[i] = (struct fl_component){.name = order[i],

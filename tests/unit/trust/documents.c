@@ -230,9 +230,29 @@ Test(documents, words_of_a_release_are_known_ones)
 	w.installed.slot_fill = "random";
 	REFUSES(release, "slot_fill");
 	w.installed.slot_fill = NULL;
-	w.artifact.format = "tar";
-	REFUSES(release, "artifacts: [0]: format");
+}
+
+Test(documents, a_decoder_has_memory_and_a_delta_its_source)
+{
+	struct fl_tree_ref tree = w.tree;
+	const struct fl_source_ref source = {.release_seq = 1, .size = 100, .tree = &tree};
+	w.artifact.mem_max = 1;
+	REFUSES(release, "mem_max: of a format without a decoder");
+	w.artifact.mem_max = 0;
+	w.artifact.source = &source;
+	REFUSES(release, "source: of a format without a decoder");
 	w.artifact.format = "delta";
+	REFUSES(release, "frame: of a format without frames");
+	w.artifact.frame = 0;
+	REFUSES(release, "mem_max: missing");
+	w.artifact.mem_max = 1 << 20;
+	cr_assert_eq(release(), FL_OK, "%s", w.err.msg);
+	tree.alg = "md5";
+	REFUSES(release, "tree: alg");
+	tree.alg = "sha256-wide1";
+	w.artifact.source = NULL;
+	REFUSES(release, "source: missing");
+	w.artifact.format = "vendors-own";
 	cr_assert_eq(release(), FL_OK, "%s", w.err.msg);
 }
 

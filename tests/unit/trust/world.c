@@ -72,7 +72,7 @@ static void make_release(struct world *w)
 {
 	w->tree = (struct fl_tree_ref){"sha256-wide1", 65536, some_digest(7)};
 	w->installed = (struct fl_installed_ref){.size = 1 << 20, .tree = &w->tree, .slot_fill = "zero"};
-	w->artifact = (struct fl_artifact){"full", "zstd-frames", 1 << 20, 5000, &w->tree, 0};
+	w->artifact = (struct fl_artifact){.id = "full", .format = "zstd-frames", .frame = 1 << 20, .size = 5000, .tree = &w->tree};
 	for (int i = 0; i < 2; i++) {
 		struct fl_component *c = &w->components[i];
 		*c = (struct fl_component){.name = order[i],

@@ -72,13 +72,21 @@ struct fl_installed_ref {
 					 all zero: none */
 };
 
+/* What an artifact was made against. */
+struct fl_source_ref {
+	uint64_t release_seq; /* of the component where that is installed; 0: not told */
+	uint64_t size;
+	const struct fl_tree_ref *tree;
+};
+
 struct fl_artifact {
 	const char *id;
-	const char *format;
+	const char *format; /* "zstd-frames", or the name of a decoder */
 	uint64_t frame;
 	uint64_t size; /* of the transport bytes */
 	const struct fl_tree_ref *tree;
-	uint64_t mem_max;
+	uint64_t mem_max; /* of the decoder, bytes */
+	const struct fl_source_ref *source; /* NULL: none */
 };
 
 struct fl_component {
