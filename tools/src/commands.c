@@ -49,6 +49,8 @@ static const struct fl_tools_option release_create[] = {
 	{"slot-fill", 0, false, "NAME=WHAT", "keep (default) or zero the rest of a slot"},
 	{"verity-root", 0, false, "NAME=HEX",
 	 "dm-verity's root hash of an image, handed to the kernel as roothash="},
+	{"delta", 0, false, "NAME=SOURCE",
+	 "make a delta against an older image of a component, too (repeatable)"},
 	{"component-version", 0, false, "NAME=VERSION",
 	 "where a component has a version of its own"},
 	{"release-seq", 0, false, "N", "must be what image-info says; needed where there is none"},

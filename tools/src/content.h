@@ -48,8 +48,9 @@ enum fl_rc fl_tools_content_pack(const char *dir, const char *image, uint32_t fr
 				 struct fl_err *err) FL_CHECKED;
 /*
  * Computes everything that an artifact's references claim anew from the bytes: the blob's size and
- * tree, both tree objects, and the image that the blob decodes to. FL_E_CHUNK_MISMATCH,
- * FL_E_SIZE_MISMATCH, FL_E_FORMAT.
+ * tree, its tree object, and of zstd-frames the image that they make, with its tree object. (A delta
+ * was decoded when it was made; here its source lacks.) FL_E_CHUNK_MISMATCH, FL_E_SIZE_MISMATCH,
+ * FL_E_FORMAT.
  */
 enum fl_rc fl_tools_content_check(const char *dir, const struct fl_artifact *artifact,
 				  const struct fl_installed_ref *installed,

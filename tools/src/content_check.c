@@ -165,20 +165,24 @@ static enum fl_rc check_installed(const char *dir, int blob, const struct fl_art
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "installed");
 }
 
-enum fl_rc fl_tools_content_check(const char *dir, const struct fl_artifact *artifact,
-				  const struct fl_installed_ref *installed, struct fl_err *err)
+/* The image that the frames make is the installed one. Of another format only its decoder can tell, on what it needs. */
+static enum fl_rc check_frames(const char *dir, int blob, const struct fl_artifact *artifact,
+			       const struct fl_installed_ref *installed, struct fl_err *err)
 {
 	if (strcmp(artifact->format, FL_FRAMES_FORMAT) != 0)
-		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "artifact format '%s'",
-			       artifact->format);
+		return FL_OK;
 	if (artifact->frame == 0 || artifact->frame > FL_FRAMES_SIZE_MAX)
 		return fl_fail(err, FL_E_FORMAT, 0, "frames of %llu bytes",
 			       (unsigned long long)artifact->frame);
+	return check_installed(dir, blob, artifact, installed, err);
+}
+
+enum fl_rc fl_tools_content_check(const char *dir, const struct fl_artifact *artifact,
+				  const struct fl_installed_ref *installed, struct fl_err *err)
+{
 	FL_AUTO_FD blob = -1;
 	enum fl_rc rc = open_content(dir, FL_TOOLS_BLOB, &artifact->tree->root, &blob, err);
 	if (rc == FL_OK)
 		rc = check_transport(dir, blob, artifact, err);
-	if (rc == FL_OK)
-		rc = check_installed(dir, blob, artifact, installed, err);
-	return rc;
+	return rc == FL_OK ? check_frames(dir, blob, artifact, installed, err) : rc;
 }

@@ -55,12 +55,11 @@ static enum fl_rc check(const struct fl_tools_delta *delta, const struct fl_tool
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "check");
 }
 
-static enum fl_rc make(const char *dir, int source, int image, const struct fl_tools_ref *ref,
-		       struct report *r, struct fl_err *err)
+static enum fl_rc make(const char *dir, int source, int image, struct fl_tools_delta_made *ret,
+		       struct fl_err *err)
 {
 	FL_AUTO_FD fd = -1;
 	struct fl_delta_made made;
-	struct fl_tools_ref transport;
 	enum fl_rc rc = fl_tools_blob_begin(dir, &fd, err);
 	if (rc != FL_OK)
 		return rc;
@@ -69,18 +68,25 @@ static enum fl_rc make(const char *dir, int source, int image, const struct fl_t
 		const struct fl_tools_delta delta = {source,	       fd,
 						     made.source_size, made.size,
 						     made.image_size,  made.memory_bytes};
-		rc = check(&delta, ref, err);
+		rc = check(&delta, &ret->image, err);
 	}
 	if (rc == FL_OK)
-		rc = fl_tools_blob_keep(dir, fd, &transport, err);
-	if (rc != FL_OK) {
+		rc = fl_tools_blob_keep(dir, fd, &ret->transport, err);
+	if (rc != FL_OK)
 		fl_tools_blob_drop(dir);
-		return rc;
-	}
-	r->transport = transport.root;
-	r->transport_size = transport.size;
-	r->mem_max = made.memory_bytes;
-	return FL_OK;
+	ret->mem_max = made.memory_bytes;
+	return rc;
+}
+
+enum fl_rc fl_tools_delta_make(const char *dir, const char *source, const char *image,
+			       struct fl_tools_delta_made *ret, struct fl_err *err)
+{
+	FL_AUTO_FD from = -1;
+	FL_AUTO_FD to = -1;
+	enum fl_rc rc = open_image(source, &from, &ret->source, err);
+	if (rc == FL_OK)
+		rc = open_image(image, &to, &ret->image, err);
+	return rc == FL_OK ? make(dir, from, to, ret, err) : rc;
 }
 
 static enum fl_rc print(const struct fl_tools_call *call, const struct report *r,
@@ -105,20 +111,16 @@ static enum fl_rc print(const struct fl_tools_call *call, const struct report *r
 enum fl_rc fl_tools_delta_create(struct fl_tools_call *call, struct fl_err *err)
 {
 	const char *dir = fl_tools_opt(call, "output", NULL);
-	struct fl_tools_ref from = {0}, to = {0};
-	struct report r = {0};
-	FL_AUTO_FD source = -1;
-	FL_AUTO_FD image = -1;
-	enum fl_rc rc = open_image(call->args[0], &source, &from, err);
+	struct fl_tools_delta_made made = {0};
+	enum fl_rc rc = fl_tools_content_make_dirs(dir, err);
 	if (rc == FL_OK)
-		rc = open_image(call->args[1], &image, &to, err);
-	if (rc == FL_OK)
-		rc = fl_tools_content_make_dirs(dir, err);
-	r.source = from.root;
-	r.source_size = from.size;
-	r.installed = to.root;
-	r.image_size = to.size;
-	if (rc == FL_OK)
-		rc = make(dir, source, image, &to, &r, err);
+		rc = fl_tools_delta_make(dir, call->args[0], call->args[1], &made, err);
+	const struct report r = {.source_size = made.source.size,
+				 .source = made.source.root,
+				 .image_size = made.image.size,
+				 .installed = made.image.root,
+				 .transport_size = made.transport.size,
+				 .transport = made.transport.root,
+				 .mem_max = made.mem_max};
 	return rc == FL_OK ? print(call, &r, err) : fl_wrap(err, rc, "create delta");
 }

@@ -8,6 +8,7 @@
 #include "document.h"
 
 #define FL_TOOLS_RELEASE_FILE "release.json"
+#define FL_TOOLS_COMPONENTS_MAX 64
 
 struct fl_tools_release {
 	struct fl_arena arena; /* owns what env and doc point to */

@@ -72,43 +72,6 @@ static enum fl_rc fill_numbers(struct fl_tools_draft *d, size_t i, struct fl_err
 	return numbers_from_options(d, c, err);
 }
 
-/* What the document says of one content. */
-static struct fl_tree_ref tree_ref(const struct fl_tools_ref *ref)
-{
-	return (struct fl_tree_ref){"sha256-wide1", 65536, ref->root};
-}
-
-/* The parts of a component's row that hang on its bytes; one allocation. */
-struct content {
-	struct fl_tree_ref installed_tree, transport_tree;
-	struct fl_artifact artifact;
-};
-
-static enum fl_rc pack_component(struct fl_tools_draft *d, size_t i, struct fl_err *err)
-{
-	struct fl_tools_ref installed, transport;
-	struct content *content = fl_arena_alloc(&d->arena, sizeof(*content), err);
-	if (content == NULL)
-		return err->rc;
-	enum fl_rc rc = fl_tools_content_pack(d->dir, d->images[i], d->frame_size, d->level,
-					      &installed, &transport, err);
-	if (rc != FL_OK)
-		return rc;
-	content->installed_tree = tree_ref(&installed);
-	content->transport_tree = tree_ref(&transport);
-	d->installed[i].size = installed.size;
-	d->installed[i].tree = &content->installed_tree;
-	content->artifact = (struct fl_artifact){.id = "full",
-						 .format = "zstd-frames",
-						 .frame = d->frame_size,
-						 .size = transport.size,
-						 .tree = &content->transport_tree};
-	d->components[i].installed = &d->installed[i];
-	d->components[i].artifacts.items = &content->artifact;
-	d->components[i].artifacts.n = 1;
-	return FL_OK;
-}
-
 /* An id that follows from the content: a UUID of version 8 (RFC 9562, section 5.8) out of the
  * draft's SHA-256. */
 static enum fl_rc make_id(struct fl_tools_draft *d, struct fl_err *err)
@@ -158,7 +121,7 @@ static enum fl_rc fill_and_pack(struct fl_tools_draft *d, struct fl_err *err)
 	if (rc == FL_OK)
 		rc = fl_tools_content_make_dirs(d->dir, err);
 	for (size_t i = 0; rc == FL_OK && i < d->doc.components.n; i++)
-		rc = pack_component(d, i, err);
+		rc = fl_tools_draft_pack(d, i, err);
 	return rc;
 }
 

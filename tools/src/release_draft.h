@@ -6,8 +6,6 @@
 
 #include "release.h"
 
-#define FL_TOOLS_COMPONENTS_MAX 64
-
 struct fl_tools_draft {
 	const struct fl_tools_call *call;
 	const char *dir;
@@ -28,5 +26,7 @@ struct fl_tools_draft {
 /* Fills in everything that the options tell, and refuses what no device would take. d->call and
  * d->arena are set. */
 enum fl_rc fl_tools_draft_options(struct fl_tools_draft *d, struct fl_err *err) FL_CHECKED;
+/* Fills in installed and artifacts of component i, and adds their bytes to d->dir. */
+enum fl_rc fl_tools_draft_pack(struct fl_tools_draft *d, size_t i, struct fl_err *err) FL_CHECKED;
 
 #endif

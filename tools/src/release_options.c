@@ -266,8 +266,8 @@ static enum fl_rc name_components(struct fl_tools_draft *d, struct fl_err *err)
 	d->set.order.n = n;
 	d->doc.components.items = d->components;
 	d->doc.components.n = n;
-	static const char *const named[] = {"handler", "component-version", "restart", "slot-fill",
-					    "verity-root"};
+	static const char *const named[] = {"handler",	 "component-version", "restart",
+					    "slot-fill", "verity-root",	      "delta"};
 	for (size_t i = 0; rc == FL_OK && i < sizeof(named) / sizeof(named[0]); i++)
 		rc = check_names(d, named[i], err);
 	return rc;

@@ -6,13 +6,20 @@
 
 #include <string.h>
 
+#define ARTIFACTS_MAX 32 /* of a component */
+
+struct artifact_row {
+	const char *id, *format;
+	uint64_t size;
+	struct fl_digest transport, source;
+};
+
 struct component_row {
 	const char *name, *handler, *version;
 	uint64_t release_seq, security_version;
 	uint64_t image_size;
 	struct fl_digest installed;
-	uint64_t transport_size;
-	struct fl_digest transport;
+	FL_LIST(struct artifact_row) artifacts;
 };
 
 struct report {
@@ -23,6 +30,16 @@ struct report {
 	FL_LIST(struct fl_digest) signed_by;
 };
 
+static const struct fl_field artifact_fields[] = {
+	FL_REQ(struct artifact_row, id, NAME, 0, NULL, "artifact"),
+	FL_REQ(struct artifact_row, format, NAME, 0, NULL, "format"),
+	FL_REQ(struct artifact_row, size, U64, FL_U53_MAX, NULL, "bytes to transfer"),
+	FL_REQ(struct artifact_row, transport, DIGEST, 0, NULL, "tree of them"),
+	FL_OPT(struct artifact_row, source, DIGEST, 0, NULL, "tree of what it is made against"),
+};
+static const struct fl_schema artifact_schema =
+	FL_SCHEMA("artifact", struct artifact_row, artifact_fields, "a way to an image");
+
 static const struct fl_field component_fields[] = {
 	FL_REQ(struct component_row, name, NAME, 0, NULL, "component"),
 	FL_OPT(struct component_row, handler, STR, 64, NULL, "handler"),
@@ -31,8 +48,8 @@ static const struct fl_field component_fields[] = {
 	FL_OPT(struct component_row, security_version, U64, FL_U53_MAX, NULL, "security_version"),
 	FL_OPT(struct component_row, image_size, U64, FL_U53_MAX, NULL, "bytes of the image"),
 	FL_OPT(struct component_row, installed, DIGEST, 0, NULL, "tree of the image"),
-	FL_OPT(struct component_row, transport_size, U64, FL_U53_MAX, NULL, "bytes to transfer"),
-	FL_OPT(struct component_row, transport, DIGEST, 0, NULL, "tree of the transport"),
+	FL_OPT(struct component_row, artifacts, LIST, ARTIFACTS_MAX, &artifact_schema,
+	       "the ways to it"),
 };
 static const struct fl_schema component_schema =
 	FL_SCHEMA("component", struct component_row, component_fields, "a component of a release");
@@ -52,7 +69,8 @@ static const struct fl_field report_fields[] = {
 static const struct fl_schema report_schema =
 	FL_SCHEMA("release", struct report, report_fields, "a release");
 
-static struct component_row row_of(const struct fl_component *c)
+/* artifacts: room for ARTIFACTS_MAX rows. */
+static struct component_row row_of(const struct fl_component *c, struct artifact_row *artifacts)
 {
 	struct component_row row = {
 		.name = c->name,
@@ -65,16 +83,24 @@ static struct component_row row_of(const struct fl_component *c)
 		row.image_size = c->installed->size;
 		row.installed = c->installed->tree->root;
 	}
-	if (c->artifacts.n > 0) {
-		row.transport_size = c->artifacts.items[0].size;
-		row.transport = c->artifacts.items[0].tree->root;
+	for (size_t i = 0; i < c->artifacts.n && i < ARTIFACTS_MAX; i++) {
+		const struct fl_artifact *a = &c->artifacts.items[i];
+		artifacts[i] = (struct artifact_row){.id = a->id,
+						     .format = a->format,
+						     .size = a->size,
+						     .transport = a->tree->root};
+		if (a->source != NULL)
+			artifacts[i].source = a->source->tree->root;
+		row.artifacts.n = i + 1;
 	}
+	row.artifacts.items = artifacts;
 	return row;
 }
 
 static enum fl_rc print_json(FILE *out, const struct fl_tools_release *release, struct fl_err *err)
 {
-	struct component_row rows[256];
+	static struct component_row rows[FL_TOOLS_COMPONENTS_MAX];
+	static struct artifact_row artifacts[FL_TOOLS_COMPONENTS_MAX][ARTIFACTS_MAX];
 	struct fl_digest keys[FL_SIGS_MAX];
 	const struct fl_release *doc = &release->doc;
 	struct report report = {.product = doc->product,
@@ -83,9 +109,10 @@ static enum fl_rc print_json(FILE *out, const struct fl_tools_release *release, 
 				.created = doc->created,
 				.expires = doc->expires};
 	FL_BUG_ON(!fl_digest_parse(release->digest, &report.digest));
-	size_t n = doc->components.n < 256 ? doc->components.n : 256;
+	size_t n = doc->components.n < FL_TOOLS_COMPONENTS_MAX ? doc->components.n
+								: FL_TOOLS_COMPONENTS_MAX;
 	for (size_t i = 0; i < n; i++)
-		rows[i] = row_of(&doc->components.items[i]);
+		rows[i] = row_of(&doc->components.items[i], artifacts[i]);
 	for (size_t i = 0; i < release->env.n_sigs; i++)
 		keys[i] = release->env.sigs[i].keyid;
 	report.components.items = rows;
@@ -162,7 +189,8 @@ static void print_head(FILE *out, const struct fl_tools_release *release)
 static enum fl_rc add_component(struct fl_tools_table *table, const struct fl_component *c,
 				struct fl_err *err)
 {
-	const struct component_row row = row_of(c);
+	struct artifact_row artifacts[ARTIFACTS_MAX];
+	const struct component_row row = row_of(c, artifacts);
 	char seq[FL_WORDS_MAX], security[FL_WORDS_MAX], image[FL_WORDS_MAX],
 		transport[FL_WORDS_MAX];
 	const char *cells[] = {row.name,
@@ -171,15 +199,24 @@ static enum fl_rc add_component(struct fl_tools_table *table, const struct fl_co
 			       fl_words_number(row.release_seq, seq),
 			       fl_words_number(row.security_version, security),
 			       fl_words_size(row.image_size, image),
-			       fl_words_size(row.transport_size, transport)};
-	return fl_tools_table_row(table, cells, err);
+			       "-",
+			       "-"};
+	enum fl_rc rc = FL_OK;
+	for (size_t i = 0; rc == FL_OK && i < row.artifacts.n; i++) {
+		cells[6] = artifacts[i].id;
+		cells[7] = fl_words_size(artifacts[i].size, transport);
+		rc = fl_tools_table_row(table, cells, err);
+		for (size_t k = 0; k < 6; k++)
+			cells[k] = ""; /* told once */
+	}
+	return rc == FL_OK && row.artifacts.n == 0 ? fl_tools_table_row(table, cells, err) : rc;
 }
 
 static enum fl_rc print_components(FILE *out, const struct fl_release *doc, struct fl_err *err)
 {
 	static const char *const heading[] = {"COMPONENT", "HANDLER", "VERSION",  "SEQ",
-					      "SECURITY",  "IMAGE",   "TRANSPORT"};
-	struct fl_tools_table table = FL_TOOLS_TABLE(7);
+					      "SECURITY",  "IMAGE",   "ARTIFACT", "TRANSPORT"};
+	struct fl_tools_table table = FL_TOOLS_TABLE(8);
 	enum fl_rc rc = fl_tools_table_row(&table, heading, err);
 	for (size_t i = 0; rc == FL_OK && i < doc->components.n; i++)
 		rc = add_component(&table, &doc->components.items[i], err);
