@@ -16,6 +16,7 @@ enum child_kind {
 	CHILD_STAGE,
 	CHILD_SEAL,
 	CHILD_OBSERVE,
+	CHILD_DECODE, /* makes what CHILD_STAGE of the same component writes */
 	CHILD_RECHECK,
 };
 
@@ -23,6 +24,7 @@ enum child_state {
 	CHILD_RUNS,
 	CHILD_ENDING,	  /* SIGTERM is sent */
 	CHILD_KILLED,	  /* SIGKILL is sent, or it is reaped and its channel is still open */
+	CHILD_WAITS,	  /* nothing is left of it; told with the other of staging and decoder */
 	CHILD_UNKILLABLE, /* told; looked at for ever */
 };
 

@@ -88,7 +88,11 @@ static enum fl_rc read_accounts(struct config *c, struct fl_err *err)
 	if (c->runner_user != NULL && getpwnam(c->runner_user) == NULL)
 		return fl_fail(err, FL_E_CONFIG, 0, "[runner] user: no account '%s'",
 			       c->runner_user);
-	return fl_conf_bool(c->conf, "runner", "require_sandbox", false, &c->require_sandbox, err);
+	enum fl_rc rc =
+		fl_conf_bool(c->conf, "runner", "require_sandbox", false, &c->require_sandbox, err);
+	return rc == FL_OK ? fl_conf_u64(c->conf, "runner", "decoder_memory_mib", 1, 1024, 64,
+					 &c->decoder_memory_mib, err)
+			   : rc;
 }
 
 static enum fl_rc read_times(struct config *c, struct fl_err *err)
@@ -126,15 +130,6 @@ static enum fl_rc add_slot(struct component *comp, char letter, const char *valu
 	return FL_OK;
 }
 
-static enum fl_rc find_plugin(struct config *c, struct component *comp, struct fl_err *err)
-{
-	char path[PATH_MAX];
-	int n = snprintf(path, sizeof(path), "%s/%s.so", c->plugins, comp->handler);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return fl_fail(err, FL_E_CONFIG, 0, "the plugin's path is too long");
-	return fl_conf_keep_path(c->conf, path, &c->arena, &comp->plugin, err);
-}
-
 static enum fl_rc read_component(struct config *c, const char *section, struct fl_err *err)
 {
 	struct fl_digest digest;
@@ -145,8 +140,6 @@ static enum fl_rc read_component(struct config *c, const char *section, struct f
 	enum fl_rc rc = fl_conf_need(c->conf, section, "handler", &comp->handler, err);
 	if (rc == FL_OK && !fl_name_valid(comp->handler))
 		rc = fl_fail(err, FL_E_CONFIG, 0, "handler '%s' is no name", comp->handler);
-	if (rc == FL_OK)
-		rc = find_plugin(c, comp, err);
 	if (rc == FL_OK)
 		rc = fl_conf_bool(c->conf, section, "read_only", false, &comp->read_only, err);
 	c->rechecks = c->rechecks || comp->read_only;
@@ -245,6 +238,15 @@ const struct slot *component_slot_by_tag(const struct component *component, uint
 			return &component->slots[i];
 	}
 	return NULL;
+}
+
+enum fl_rc config_plugin(const struct config *config, const char *name, char ret[PATH_MAX],
+			 struct fl_err *err)
+{
+	const int n = snprintf(ret, PATH_MAX, "%s/%s.so", config->plugins, name);
+	if (n < 0 || n >= PATH_MAX)
+		return fl_fail(err, FL_E_CONFIG, 0, "the plugin's path is too long");
+	return access(ret, R_OK) == 0 ? FL_OK : fl_fail(err, FL_E_PLUGIN_MISSING, 0, "'%s.so'", name);
 }
 
 size_t component_index(const struct config *config, const struct component *component)

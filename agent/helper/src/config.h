@@ -7,6 +7,7 @@
 #include <fairlead/base/conf.h>
 #include <fairlead/trust/verify.h>
 
+#include <limits.h>
 #include <sys/types.h>
 
 #define SLOTS_MAX 16
@@ -19,7 +20,7 @@ struct slot {
 
 struct component {
 	const char *name;
-	const char *handler, *plugin; /* its name; the path of its file */
+	const char *handler; /* the name of its plugin */
 	struct fl_anchor_name key; /* in the anchor */
 	struct slot slots[SLOTS_MAX];
 	size_t n_slots;
@@ -39,6 +40,7 @@ struct config {
 	uid_t agent_uid; /* who may connect besides root and our own user */
 	const char *runner, *plugins, *runner_user;
 	bool require_sandbox;
+	uint64_t decoder_memory_mib; /* no release is granted more */
 	const char *boot_program;
 	const char *image_info, *boot_id, *boot_failure, *restart_request;
 	uint64_t silence_s; /* that ends a trial */
@@ -59,6 +61,9 @@ const struct component *config_component_by_key(const struct config *config,
 						const struct fl_anchor_name *key);
 const struct slot *component_slot(const struct component *component, const char *name);
 const struct slot *component_slot_by_tag(const struct component *component, uint16_t tag);
+/* The path of the plugin's file; FL_E_PLUGIN_MISSING, FL_E_CONFIG. */
+enum fl_rc config_plugin(const struct config *config, const char *name, char ret[PATH_MAX],
+			 struct fl_err *err) FL_CHECKED;
 size_t component_index(const struct config *config, const struct component *component);
 
 #endif

@@ -68,7 +68,7 @@ struct helper {
 	uint8_t nonces[NONCES][NONCE_SIZE];
 	size_t n_nonces; /* made since the start */
 	uint64_t fleet_s, fleet_at_ms; /* time of the last heartbeat, and when it came; 0: none */
-	struct child children[FL_ANCHOR_COMPONENTS]; /* of the component with that index */
+	struct child children[2 * FL_ANCHOR_COMPONENTS]; /* of component i: activity at 2i, decoder at 2i + 1 */
 	int locks[FL_ANCHOR_COMPONENTS]; /* sealed targets, held until the switch; -1: none */
 	char protections[PROTECTIONS_MAX][72]; /* as runners reported */
 	size_t n_protections;
@@ -162,6 +162,9 @@ void send_phase(struct helper *h, int place, enum fl_phase phase, enum fl_rc cod
 /* --- watch.c, end.c, seal.c: what children report, and their end --- */
 
 void on_child_frame(struct helper *h, struct child *child);
+struct child *activity_of(struct helper *h, size_t component);
+struct child *decoder_of(struct helper *h, size_t component);
+size_t component_of(const struct helper *h, const struct child *child);
 /* Its end, with class retry and this code. */
 void fault(struct helper *h, struct child *child, enum fl_rc rc, const char *text);
 void on_child_silence(struct helper *h, struct child *child);
@@ -170,7 +173,7 @@ void child_end(struct helper *h, struct child *child, const struct fl_ipc_result
 /* Looks how far the end of a child is; at its deadline, or when its descriptors show something. */
 void on_child_end(struct helper *h, struct child *child);
 /*
- * FL_OK: the component has no child. Otherwise its end begins, and FL_E_BUSY with h->must_wait has the request carried out
+ * FL_OK: the component has no child. Otherwise the end of what it has begins, and FL_E_BUSY with h->must_wait has the request carried out
  * anew when it has ended: nothing may have been done yet that cannot be done twice. FL_E_RUNNER_UNKILLABLE.
  */
 enum fl_rc stop_child(struct helper *h, size_t component, struct fl_err *err) FL_CHECKED;
@@ -188,11 +191,18 @@ void seal_finished(struct helper *h, size_t index, const struct child *child, en
 struct runner {
 	enum child_kind kind;
 	struct fl_digest job;	   /* zero: no transaction */
-	int data;		   /* the runner's end of the data channel; -1: none */
-	int target;		   /* taken, -1 afterwards, once there is a child */
+	const char *plugin;	   /* name of a decoder; NULL: the component's handler */
+	int fds[4];		   /* its ends of channels, then what stands in `names`; borrowed */
+	size_t n_fds;
+	const char *names[3];
+	size_t n_names;
+	int target;		   /* taken, -1 afterwards, once there is a child; granted as "target" */
 	struct fl_ipc_start start; /* what the activity needs; the rest is filled in */
 };
-/* The component has no child. After a failure it may have one that is ending. */
+/* Channels first. */
+void runner_channel(struct runner *r, int fd);
+void runner_grant(struct runner *r, const char *name, int fd);
+/* The component has no such child. After a failure it may have one that is ending. */
 enum fl_rc start_runner(struct helper *h, const struct component *c, struct runner *r,
 			struct fl_err *err) FL_CHECKED;
 
@@ -201,7 +211,7 @@ enum fl_rc start_runner(struct helper *h, const struct component *c, struct runn
 /* Asks the handler, unless somebody works on the component; the answer, or why there is none, will stand in h->said. */
 void observe(struct helper *h, size_t index);
 void observe_transactions(struct helper *h);
-bool observing(const struct helper *h);
+bool observing(struct helper *h);
 void on_observation(struct helper *h, const struct child *child,
 		    const struct fl_ipc_observation *seen);
 void observed(struct helper *h, size_t index, const struct outcome *o);
@@ -214,6 +224,9 @@ enum fl_rc open_target(struct helper *h, const struct component *c, const struct
 /* The target the anchor remembers for the component; FL_E_SLOT_RUNNING when it runs meanwhile. */
 enum fl_rc find_target(struct helper *h, const struct component *c, const struct boot_view *view,
 		       const struct slot **ret, struct fl_err *err) FL_CHECKED;
+/* The slot that runs, for a decoder to read; FL_E_NOT_SUPPORTED when it may change meanwhile. */
+enum fl_rc open_source(struct helper *h, const struct component *c, int *ret, struct fl_err *err)
+	FL_CHECKED;
 void release_lock(struct helper *h, size_t component);
 
 /* --- recheck.c --- */
@@ -221,7 +234,7 @@ void release_lock(struct helper *h, size_t component);
 /* Every turn of the loop: a round begins or goes on when it is due and nothing else is to do. */
 void recheck(struct helper *h);
 /* Until recheck() has something to do; UINT64_MAX: a child's end or never. */
-uint64_t recheck_left_ms(const struct helper *h);
+uint64_t recheck_left_ms(struct helper *h);
 /* A seal has succeeded: what was compared is kept for later. */
 void recheck_note(struct helper *h, size_t index, const struct child *child);
 void recheck_finished(struct helper *h, size_t index, const struct child *child, enum fl_rc rc);

@@ -64,7 +64,7 @@ static void init(struct helper *h)
 	h->child_frame = FL_BUF(FL_FRAME_MAX);
 	h->root_arena = FL_ARENA((size_t)2 << 20);
 	for (size_t i = 0; i < FL_ANCHOR_COMPONENTS; i++) {
-		h->children[i] = NO_CHILD;
+		*activity_of(h, i) = *decoder_of(h, i) = NO_CHILD;
 		h->locks[i] = -1;
 	}
 }

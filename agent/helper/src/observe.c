@@ -57,7 +57,6 @@ static enum fl_rc ask(struct helper *h, const struct component *c, struct said *
 	said->trial = strcmp(slot->name, view.trial) == 0;
 	said->good = strcmp(slot->name, view.good) == 0;
 	struct runner r = {.kind = CHILD_OBSERVE,
-			   .data = -1,
 			   .start = {.activity = "observe", .slot = slot->name}};
 	if (known != NULL && known->held)
 		whole_digest(h, &h->anchor.jobs[known->job].job, &r.job);
@@ -83,7 +82,7 @@ void observe(struct helper *h, size_t index)
 {
 	struct fl_err err = {0};
 	struct said *said = &h->said[index];
-	struct child *child = &h->children[index];
+	struct child *child = activity_of(h, index);
 	if (child->kind != CHILD_NONE ||
 	    h->locks[index] >= 0) /* somebody works on it, or it is sealed */
 		return;
@@ -106,11 +105,11 @@ void observe_transactions(struct helper *h)
 	h->greet_by_ms = fl_clock_boot_ms(h->clock) + GREETING_MS;
 }
 
-bool observing(const struct helper *h)
+bool observing(struct helper *h)
 {
 	bool any = false;
 	for (size_t i = 0; i < h->config.n_components; i++)
-		any = any || h->children[i].kind == CHILD_OBSERVE;
+		any = any || activity_of(h, i)->kind == CHILD_OBSERVE;
 	return any;
 }
 
@@ -129,7 +128,7 @@ static const char *contradiction(const struct said *said, const struct fl_ipc_sl
 void on_observation(struct helper *h, const struct child *child,
 		    const struct fl_ipc_observation *seen)
 {
-	struct said *said = &h->said[child - h->children];
+	struct said *said = &h->said[component_of(h, child)];
 	const struct fl_ipc_slot *slot = seen->slots.items;
 	said->present = seen->slots.n > 0;
 	if (!said->present)

@@ -47,8 +47,8 @@ static bool gives_way(struct helper *h, int place)
 	if (fl_anchor_job_phase(&h->anchor, place) >= FL_PHASE_SEALED)
 		return false;
 	for (size_t i = 0; i < h->config.n_components; i++) {
-		job = &h->children[i].job;
-		if (h->children[i].kind == CHILD_SEAL &&
+		job = &activity_of(h, i)->job;
+		if (activity_of(h, i)->kind == CHILD_SEAL &&
 		    fl_anchor_find_job(&h->anchor, job) == place)
 			return false;
 	}

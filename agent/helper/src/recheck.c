@@ -55,11 +55,11 @@ static bool recall(const struct helper *h, const struct component *c, const char
 	return true;
 }
 
-static bool is_idle(const struct helper *h)
+static bool is_idle(struct helper *h)
 {
 	bool idle = fl_anchor_count_jobs(&h->anchor) == 0 && !h->pending;
 	for (size_t i = 0; i < h->config.n_components && idle; i++)
-		idle = h->children[i].kind == CHILD_NONE;
+		idle = activity_of(h, i)->kind == CHILD_NONE && decoder_of(h, i)->kind == CHILD_NONE;
 	return idle;
 }
 
@@ -119,7 +119,7 @@ void recheck(struct helper *h)
 	next_round(h, now);
 }
 
-uint64_t recheck_left_ms(const struct helper *h)
+uint64_t recheck_left_ms(struct helper *h)
 {
 	const uint64_t now = fl_clock_boot_ms(h->clock);
 	if (!h->config.rechecks || h->recheck_ms == 0 || !is_idle(h))

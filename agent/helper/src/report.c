@@ -89,6 +89,7 @@ static void list_component(struct helper *h, const struct component *c,
 	const struct said *said = &h->said[component_index(&h->config, c)];
 	ret->observed = said->code[0] == '\0' ? NULL : said->code;
 	ret->observed_text = said->text[0] == '\0' ? NULL : said->text;
+	ret->source = c->read_only && slot != NULL;
 }
 
 static enum fl_rc list_components(struct helper *h, struct fl_arena *arena,
@@ -200,7 +201,7 @@ static bool ask_handler(struct helper *h, struct request *rq, const struct compo
 	if (!rq->asked)
 		observe(h, index);
 	rq->asked = true;
-	return h->children[index].kind == CHILD_OBSERVE;
+	return activity_of(h, index)->kind == CHILD_OBSERVE;
 }
 
 enum fl_rc on_observe(struct helper *h, struct request *rq, struct fl_err *err)

@@ -39,7 +39,7 @@ enum fl_rc seal_check_start(struct helper *h, const struct component *c, const s
 		return rc;
 	new.target = *target;
 	*target = -1;
-	h->children[component_index(&h->config, c)] = new;
+	*activity_of(h, component_index(&h->config, c)) = new;
 	return FL_OK;
 }
 

@@ -22,7 +22,7 @@
 #define ACTIVATED_FD 3 /* sd_listen_fds(3) */
 #define REQUEST_MAX  ((size_t)4 << 20)
 #define FIRST_CHILD  2 /* in the poll set, after listener and agent: channel and process of each */
-#define POLL_SIZE    (FIRST_CHILD + 2 * FL_ANCHOR_COMPONENTS)
+#define POLL_SIZE    (FIRST_CHILD + 4 * FL_ANCHOR_COMPONENTS)
 
 static const struct {
 	enum fl_frame_type type;
@@ -45,6 +45,11 @@ static const struct {
 	{FL_FRAME_ALIVE, on_alive},
 };
 
+static size_t n_children(const struct helper *h)
+{
+	return 2 * h->config.n_components;
+}
+
 /* --- sending --- */
 
 static void end_request(struct helper *h)
@@ -62,7 +67,7 @@ static void drop_agent(struct helper *h)
 	fl_close(&h->agent);
 	end_request(h);
 	h->greeted = false;
-	for (size_t i = 0; i < h->config.n_components; i++)
+	for (size_t i = 0; i < n_children(h); i++)
 		h->children[i].asked = false; /* nobody waits for the answer any more */
 }
 
@@ -255,7 +260,7 @@ static uint64_t until_ms(uint64_t then, uint64_t now)
 }
 
 /* Milliseconds until the next deadline, -1: none. */
-static int next_timeout(const struct helper *h)
+static int next_timeout(struct helper *h)
 {
 	const uint64_t now = fl_clock_boot_ms(h->clock);
 	uint64_t left = guard_left_ms(h);
@@ -269,9 +274,9 @@ static int next_timeout(const struct helper *h)
 		const uint64_t greet = until_ms(h->greet_by_ms, now);
 		left = greet < left ? greet : left;
 	}
-	for (size_t i = 0; i < h->config.n_components; i++) {
+	for (size_t i = 0; i < n_children(h); i++) {
 		const struct child *child = &h->children[i];
-		if (child->kind == CHILD_NONE || child->state == CHILD_UNKILLABLE)
+		if (child->kind == CHILD_NONE || child->state >= CHILD_WAITS)
 			continue;
 		const uint64_t until = until_ms(child->deadline_ms, now);
 		left = until < left ? until : left;
@@ -297,7 +302,7 @@ static void check_deadlines(struct helper *h)
 	if (h->recover_again_ms != 0 && now >= h->recover_again_ms)
 		recover_again(h);
 	guard(h);
-	for (size_t i = 0; i < h->config.n_components; i++)
+	for (size_t i = 0; i < n_children(h); i++)
 		check_child(h, &h->children[i]);
 	if (h->pending && (h->child_ended || (h->greet_by_ms != 0 && now >= h->greet_by_ms)))
 		carry_out(h);
@@ -312,7 +317,7 @@ static void fill_poll_set(const struct helper *h, struct pollfd *set)
 {
 	set[0] = (struct pollfd){h->listener, POLLIN, 0};
 	set[1] = (struct pollfd){h->agent, h->pending ? 0 : POLLIN, 0};
-	for (size_t i = 0; i < h->config.n_components; i++) {
+	for (size_t i = 0; i < n_children(h); i++) {
 		const struct child *child = &h->children[i];
 		const bool runs = child->state == CHILD_RUNS;
 		set[FIRST_CHILD + 2 * i] = (struct pollfd){child->control, runs ? POLLIN : 0, 0};
@@ -323,7 +328,7 @@ static void fill_poll_set(const struct helper *h, struct pollfd *set)
 /* What ends is looked at with the deadlines. */
 static void serve(struct helper *h, const struct pollfd *set)
 {
-	for (size_t i = 0; i < h->config.n_components; i++) {
+	for (size_t i = 0; i < n_children(h); i++) {
 		struct child *child = &h->children[i];
 		if (set[FIRST_CHILD + 2 * i].revents != 0 && child->kind != CHILD_NONE &&
 		    child->state == CHILD_RUNS)
@@ -342,7 +347,7 @@ enum fl_rc server_run(struct helper *h, struct fl_err *err)
 	struct pollfd set[POLL_SIZE];
 	for (;;) {
 		fill_poll_set(h, set);
-		int n = poll(set, FIRST_CHILD + 2 * h->config.n_components,
+		int n = poll(set, FIRST_CHILD + 2 * n_children(h),
 			     fl_notify_alive(next_timeout(h)));
 		if (n < 0 && errno != EINTR)
 			return fl_fail(err, FL_E_IO, errno, "poll");

@@ -111,6 +111,23 @@ enum fl_rc open_target(struct helper *h, const struct component *c, const struct
 	return FL_OK;
 }
 
+enum fl_rc open_source(struct helper *h, const struct component *c, int *ret, struct fl_err *err)
+{
+	char name[FL_NAME_MAX + 1], path[PATH_MAX];
+	struct stat st;
+	host_running(&h->config, name);
+	const struct slot *slot = component_slot(c, name);
+	if (slot == NULL)
+		return fl_fail(err, FL_E_SLOT_RUNNING, 0, "it is not known which slot runs");
+	if (!c->read_only)
+		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "what runs of '%s' is no source: it is not read_only", c->name);
+	enum fl_rc rc = find_path(h, c, slot, path, &st, err);
+	if (rc != FL_OK)
+		return rc;
+	*ret = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret >= 0 ? FL_OK : fl_fail(err, fl_rc_from_errno(errno), errno, "slot '%s'", slot->value);
+}
+
 enum fl_rc find_target(struct helper *h, const struct component *c, const struct boot_view *view,
 		       const struct slot **ret, struct fl_err *err)
 {

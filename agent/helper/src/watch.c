@@ -31,8 +31,9 @@ static void note_protection(struct helper *h, const char *name)
 
 static void on_ready(struct helper *h, struct child *child, const struct fl_ipc_ready *ready)
 {
-	h->n_protections = 0;
-	for (size_t i = 0; i < ready->protections.n; i++)
+	if (child->kind != CHILD_DECODE)
+		h->n_protections = 0;
+	for (size_t i = 0; child->kind != CHILD_DECODE && i < ready->protections.n; i++)
 		note_protection(h, ready->protections.items[i]);
 	child->silence_ms = ready->deadline_ms == 0 ? SILENCE_MS : ready->deadline_ms;
 	if (child->silence_ms > SILENCE_MAX_MS)

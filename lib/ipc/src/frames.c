@@ -71,6 +71,7 @@ static const struct fl_field component_fields[] = {
 	FL_OPT(struct fl_ipc_component, permits_rollback_to, DIGESTS, 64, NULL, "of the committed release"),
 	FL_OPT(struct fl_ipc_component, observed, STR, CODE_MAX, NULL, "what came of asking its handler"),
 	FL_OPT(struct fl_ipc_component, observed_text, STR, OBSERVED_MAX, NULL, "one line for people"),
+	FL_REQ(struct fl_ipc_component, source, BOOL, 0, NULL, "a decoder may read what runs"),
 };
 static const struct fl_schema component = FL_SCHEMA("component", struct fl_ipc_component,
 						    component_fields, "a configured component");
@@ -226,6 +227,7 @@ static const struct fl_field staged_fields[] = {
 	FL_REQ(struct fl_ipc_staged, result, STR, CODE_MAX, NULL, "class of the result"),
 	FL_REQ(struct fl_ipc_staged, code, STR, CODE_MAX, NULL, "a code's name"),
 	FL_OPT(struct fl_ipc_staged, text, STR, TEXT_MAX, NULL, "one line for people"),
+	FL_REQ(struct fl_ipc_staged, decoder, BOOL, 0, NULL, "of the artifact, not of the release"),
 };
 static const struct fl_schema staged =
 	FL_SCHEMA("staged", struct fl_ipc_staged, staged_fields, "a runner ended");

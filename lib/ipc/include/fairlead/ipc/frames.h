@@ -26,7 +26,7 @@ enum fl_frame_type {
 	FL_FRAME_GET_DOCUMENT, /* struct fl_ipc_get_document → documents (1) + descriptor, or reply */
 	FL_FRAME_NONCE,	       /* struct fl_ipc_empty → nonce_reply */
 	FL_FRAME_HEARTBEAT,    /* struct fl_ipc_documents (1) + descriptor → reply */
-	FL_FRAME_STAGE,	       /* struct fl_ipc_stage → reply + the data channel; later the event staged */
+	FL_FRAME_STAGE,	       /* struct fl_ipc_stage (+ input and its tree, for a decoder) → reply + the data channel; later the event staged */
 	FL_FRAME_STOP,	       /* struct fl_ipc_target → reply once the runner is reaped */
 	FL_FRAME_SEAL,	       /* struct fl_ipc_target → reply when done (it may take minutes) */
 	FL_FRAME_ACTIVATE,     /* struct fl_ipc_job_ref → reply */
@@ -101,6 +101,7 @@ struct fl_ipc_component {
 	FL_LIST(struct fl_digest) permits_rollback_to; /* of the committed release */
 	const char *observed; /* the handler on a slot that does not run: a code's name; NULL: not asked */
 	const char *observed_text;
+	bool source; /* what runs is mounted read-only: a decoder may read it */
 };
 
 struct fl_ipc_hello_reply {
@@ -210,6 +211,7 @@ struct fl_ipc_staged {
 	const char *result; /* "ok", "retry", "permanent", "unsafe", "needs_user" */
 	const char *code;
 	const char *text;
+	bool decoder; /* it is the decoder's: it tells of the artifact, not of the release */
 };
 
 struct fl_ipc_phase {
