@@ -171,8 +171,27 @@ static void ask_budget(const struct question *q, struct finding *f)
 	}
 }
 
+/* The delta was what somebody has reckoned with. */
+static void ask_fallback(const struct question *q, struct finding *f)
+{
+	const uint64_t need = q->request->fallback_bytes;
+	const uint64_t free_bytes = q->request->full_bytes / 100 * FL_POLICY_FREE_PERCENT;
+	f->reason.rule = "fallback";
+	if (need == 0) {
+		SAY(f, "nothing is taken in place of a delta");
+	} else if (!q->facts->metered) {
+		SAY(f, "up to %" PRIu64 " bytes in place of a delta, and the link is not metered", need);
+	} else if (need <= free_bytes) {
+		SAY(f, "%" PRIu64 " bytes in place of a delta, %" PRIu64 " are free", need, free_bytes);
+	} else {
+		wait_for(f, FL_E_CONSENT, "consent");
+		SAY(f, "%" PRIu64 " bytes in place of a delta, and the link is metered", need);
+	}
+}
+
 typedef void rule_fn(const struct question *q, struct finding *f);
-static rule_fn *const rules[] = {ask_expiry, ask_not_before, ask_policy, ask_space, ask_budget};
+static rule_fn *const rules[] = {ask_expiry, ask_not_before, ask_policy,
+				 ask_space,  ask_budget,     ask_fallback};
 
 #define N_RULES (sizeof(rules) / sizeof(rules[0]))
 _Static_assert(N_RULES <= FL_POLICY_REASONS_MAX, "every rule has room for its reason");

@@ -19,15 +19,6 @@ static bool selected(const struct fl_job *job, const char *name)
 	return false;
 }
 
-static const struct fl_artifact *choose_artifact(const struct fl_job_run *run,
-						 const struct fl_component *component)
-{
-	const struct fl_artifact *a = NULL;
-	if (run->job.artifact != NULL)
-		a = fl_component_artifact(component, run->job.artifact, "zstd-frames");
-	return a != NULL ? a : fl_component_artifact(component, NULL, "zstd-frames");
-}
-
 static enum fl_rc fill_components(struct fl_job_run *run, struct fl_err *err)
 {
 	struct fl_store_job *row = &run->row;
@@ -41,14 +32,12 @@ static enum fl_rc fill_components(struct fl_job_run *run, struct fl_err *err)
 			return fl_fail(err, FL_E_TOO_LARGE, 0, "more than %d components",
 				       FL_STORE_COMPONENTS_MAX);
 		const struct fl_component *c = fl_release_component(&run->release, name);
-		const struct fl_artifact *a = c == NULL ? NULL : choose_artifact(run, c);
-		if (a == NULL)
+		if (c == NULL || c->installed == NULL)
 			return fl_fail(err, FL_E_NOT_SUPPORTED, 0,
 				       "component '%s' has no artifact this agent can take", name);
 		struct fl_store_component *place = &row->components[row->n_components++];
 		snprintf(place->name, sizeof(place->name), "%s", name);
-		snprintf(place->artifact, sizeof(place->artifact), "%s", a->id);
-		place->state = row->state;
+		place->state = row->state; /* its artifact is chosen when the download may begin */
 	}
 	return FL_OK;
 }

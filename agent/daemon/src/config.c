@@ -12,6 +12,7 @@
 
 #define RATE_KIB_MAX   (FL_RATE_MAX / 1024)
 #define BUDGET_MIB_MAX 1048576
+#define SPOOL_MIB_MAX  1048576
 
 static enum fl_rc need_path(struct fl_config *c, const char *section, const char *key,
 			    const char **ret, struct fl_err *err)
@@ -187,8 +188,11 @@ static enum fl_rc load_download(struct fl_config *c, struct fl_err *err)
 	c->download_source = source;
 	struct fl_rate *rate = &c->download_rate;
 	const char *window = fl_conf_get(c->conf, "download", "window", NULL);
-	enum fl_rc rc = fl_conf_u64(c->conf, "download", "rate_kib_s", 0, RATE_KIB_MAX, 0,
-				    &rate->bytes_s, err);
+	enum fl_rc rc = fl_conf_bool(c->conf, "download", "full_on_metered", false,
+				     &c->full_on_metered, err);
+	if (rc == FL_OK)
+		rc = fl_conf_u64(c->conf, "download", "rate_kib_s", 0, RATE_KIB_MAX, 0,
+				 &rate->bytes_s, err);
 	if (rc == FL_OK)
 		rc = fl_conf_u64(c->conf, "download", "window_rate_kib_s", 0, RATE_KIB_MAX, 0,
 				 &rate->window_bytes_s, err);
@@ -256,11 +260,20 @@ static enum fl_rc load_interfaces(struct fl_config *c, struct fl_err *err)
 		if (rc == FL_OK)
 			rc = fl_conf_u64(c->conf, section, "deployment_mib", 0, BUDGET_MIB_MAX, 0,
 					 &one->deployment_budget, err);
+		if (rc == FL_OK)
+			rc = fl_conf_bool(c->conf, section, "metered", false, &one->metered, err);
 		one->day_budget <<= 20;
 		one->deployment_budget <<= 20;
 		c->n_interfaces = i + 1;
 	}
 	return rc;
+}
+
+static enum fl_rc load_spool(struct fl_config *c, struct fl_err *err)
+{
+	enum fl_rc rc = fl_conf_u64(c->conf, "spool", "quota_mib", 1, SPOOL_MIB_MAX, 512, &c->spool_quota_mib, err);
+	return rc == FL_OK ? fl_conf_u64(c->conf, "spool", "keep_days", 0, 3650, 7, &c->spool_keep_days, err)
+			   : rc;
 }
 
 enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err *err)
@@ -288,9 +301,11 @@ enum fl_rc fl_config_load(const char *path, struct fl_config *ret, struct fl_err
 	if (rc == FL_OK)
 		rc = load_interfaces(ret, err);
 	if (rc == FL_OK)
+		rc = load_spool(ret, err);
+	if (rc == FL_OK)
 		rc = load_components(ret, err);
-	static const char *const own[] = {"fleet",   "store", "control",  "policy",
-					  "window.", "check", "download", "interface.", NULL};
+	static const char *const own[] = {"fleet", "store",    "control",    "policy", "window.",
+					  "check", "download", "interface.", "spool",  NULL};
 	if (rc == FL_OK)
 		fl_conf_warn_unknown(ret->conf, own);
 	return rc;

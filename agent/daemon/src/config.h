@@ -19,6 +19,7 @@ struct fl_config_component {
 struct fl_config_interface {
 	const char *name;
 	uint64_t day_budget, deployment_budget;
+	bool metered;
 };
 
 /* An HTTP proxy on the way to the fleet; host NULL: none. */
@@ -50,6 +51,8 @@ struct fl_config {
 	struct fl_policy_set policy_set;
 	struct fl_rate download_rate;
 	const char *download_source; /* NULL: none of this gateway's own */
+	bool full_on_metered; /* in place of a delta, without asking */
+	uint64_t spool_quota_mib, spool_keep_days;
 	size_t n_interfaces;
 	struct fl_config_interface interfaces[FL_CONFIG_INTERFACES_MAX];
 	size_t n_components;

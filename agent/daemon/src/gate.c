@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* waiting_to_download and waiting_to_activate: the policy is asked, and asked again when its answer may change. */
+/*
+ * waiting_to_download and waiting_to_activate: the policy is asked, and asked again when its answer may change. Before the
+ * first the artifacts are chosen: what runs now is what they are made for.
+ */
 #include "agent.h"
+#include "choice.h"
+#include "spool.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 #define BUSY_RETRY_MS	  2000
@@ -39,35 +46,67 @@ static size_t interface_of(const struct fl_job_run *run)
 				  : fl_ledger_interface(&run->agent->ledger, address);
 }
 
-/* At most: nobody knows yet what stands in the targets already. */
-static uint64_t fetch_bytes(const struct fl_job_run *run)
+/* What is still to do, at most: nobody knows yet what stands in the targets already. */
+struct costs {
+	uint64_t fetch_bytes;	       /* over the network */
+	uint64_t spool_bytes;	       /* of the disk */
+	uint64_t fallback_bytes, full_bytes; /* of the first: what is taken in place of less, and all of that artifact */
+};
+
+static void add_costs(const struct fl_job_run *run, const struct fl_store_component *row, struct costs *costs)
 {
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < run->row.n_components; i++) {
-		const struct fl_store_component *row = &run->row.components[i];
-		const struct fl_component *c = fl_release_component(&run->release, row->name);
-		const struct fl_artifact *artifact =
-			c == NULL ? NULL : fl_component_artifact(c, row->artifact, NULL);
-		bytes += artifact == NULL || row->state == FL_JOB_STAGED ? 0 : artifact->size;
+	const struct fl_component *c = fl_release_component(&run->release, row->name);
+	const struct fl_artifact *a = c == NULL ? NULL : fl_component_artifact(c, row->artifact, NULL);
+	if (a == NULL || row->state == FL_JOB_STAGED)
+		return;
+	const bool fallback = fl_choice_is_fallback(c, a, run->job.artifact);
+	const uint64_t bytes = fallback && run->bad_bytes != 0 && run->bad_bytes < a->size ? run->bad_bytes : a->size;
+	costs->fetch_bytes += bytes;
+	if (a != fl_choice_full(c))
+		costs->spool_bytes += fl_spool_lacks(run->agent, &a->tree->root, a->size);
+	if (fallback) {
+		costs->fallback_bytes += bytes;
+		costs->full_bytes += a->size;
 	}
-	return bytes > run->cost.bytes ? bytes - run->cost.bytes : 0;
+}
+
+static struct costs costs_of(const struct fl_job_run *run)
+{
+	struct costs costs = {0};
+	for (size_t i = 0; i < run->row.n_components; i++)
+		add_costs(run, &run->row.components[i], &costs);
+	if (run->bad_bytes == 0) /* else what was paid for bought something else */
+		costs.fetch_bytes -= costs.fetch_bytes < run->cost.bytes ? costs.fetch_bytes : run->cost.bytes;
+	return costs;
+}
+
+static bool is_metered(const struct fl_job_run *run, size_t interface)
+{
+	const struct fl_config *config = &run->agent->config;
+	return interface != FL_LEDGER_NONE && config->interfaces[interface].metered;
 }
 
 bool fl_gate_open(struct fl_job_run *run, enum fl_gate gate)
 {
 	struct fl_agent *agent = run->agent;
-	const struct fl_ledger_left left = fl_ledger_left(&agent->ledger, run, interface_of(run));
+	const size_t interface = interface_of(run);
+	const struct fl_ledger_left left = fl_ledger_left(&agent->ledger, run, interface);
+	const struct costs costs = gate == FL_GATE_DOWNLOAD ? costs_of(run) : (struct costs){0};
 	const struct fl_policy_facts facts = {.time_known = fl_agent_knows_time(agent),
 					      .space_bytes = free_bytes(agent->config.store_dir),
 					      .day_left_bytes = left.day,
 					      .day_ends_s = left.day_ends_s,
-					      .deployment_left_bytes = left.deployment};
+					      .deployment_left_bytes = left.deployment,
+					      .metered = is_metered(run, interface) &&
+							 !agent->config.full_on_metered};
 	const struct fl_policy_request request = {
 		.gate = gate,
 		.not_before_s = run->job.not_before,
 		.expires_s = run->job.expires,
-		.need_bytes = gate == FL_GATE_DOWNLOAD ? SPOOL_NEED_BYTES : 0,
-		.fetch_bytes = gate == FL_GATE_DOWNLOAD ? fetch_bytes(run) : 0,
+		.need_bytes = gate == FL_GATE_DOWNLOAD ? SPOOL_NEED_BYTES + costs.spool_bytes : 0,
+		.fetch_bytes = costs.fetch_bytes,
+		.fallback_bytes = costs.fallback_bytes,
+		.full_bytes = costs.full_bytes,
 		.duration_s = gate == FL_GATE_ACTIVATE ? seal_s(run) : 0,
 	};
 	fl_policy_decide(&agent->config.policy_set, &facts, &request, fl_agent_now_s(agent), &run->policy);
@@ -99,6 +138,37 @@ static void obey(struct fl_job_run *run, uv_timer_cb again)
 			    again);
 }
 
+static const struct fl_ipc_component *installed_of(const struct fl_job_run *run, const char *name)
+{
+	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&run->agent->helper);
+	for (size_t i = 0; facts != NULL && i < facts->components.n; i++) {
+		if (strcmp(facts->components.items[i].name, name) == 0)
+			return &facts->components.items[i];
+	}
+	return NULL;
+}
+
+/* Once: what was begun is gone on with, and a delta that did not do is not tried again. */
+static enum fl_rc choose_artifacts(struct fl_job_run *run, struct fl_err *err)
+{
+	for (size_t i = 0; i < run->row.n_components; i++) {
+		struct fl_store_component *row = &run->row.components[i];
+		const struct fl_component *c = fl_release_component(&run->release, row->name);
+		const struct fl_ipc_component *now = installed_of(run, row->name);
+		const struct fl_choice choice = {.source = now != NULL && now->source,
+						 .release_seq = now == NULL ? 0 : now->release_seq,
+						 .spool_bytes = run->agent->config.spool_quota_mib << 20};
+		if (row->artifact[0] != '\0' || c == NULL)
+			continue;
+		const struct fl_artifact *a = fl_choice_make(&choice, c, run->job.artifact);
+		if (a == NULL)
+			return fl_fail(err, FL_E_NOT_SUPPORTED, 0,
+				       "component '%s' has no artifact for what runs here", row->name);
+		snprintf(row->artifact, sizeof(row->artifact), "%s", a->id);
+	}
+	return FL_OK;
+}
+
 static void on_download_again(uv_timer_t *timer)
 {
 	fl_step_waiting_to_download(timer->data);
@@ -119,8 +189,11 @@ void fl_step_waiting_to_download(struct fl_job_run *run)
 			    run->resume_ms - now, on_download_again);
 		return;
 	}
+	struct fl_err err = {0};
 	if (!run->opened)
 		fl_job_present(run);
+	else if (choose_artifacts(run, &err) != FL_OK)
+		fl_job_enter_err(run, FL_JOB_FAILED, &err);
 	else if (fl_gate_open(run, FL_GATE_DOWNLOAD))
 		fl_job_enter(run, FL_JOB_STAGING, FL_OK, NULL);
 	else

@@ -379,32 +379,41 @@ bool fl_helper_call_open(const struct fl_helper_call *call)
 	return call->id != 0;
 }
 
-enum fl_rc fl_helper_send(struct fl_helper *helper, struct fl_helper_call *call,
-			  enum fl_frame_type type, const void *body, const struct fl_bytes *payloads,
-			  size_t n_payloads, struct fl_err *err)
+enum fl_rc fl_helper_send_fds(struct fl_helper *helper, struct fl_helper_call *call,
+			      enum fl_frame_type type, const void *body, const int *fds, size_t n_fds,
+			      struct fl_err *err)
 {
 	if (helper->sock < 0)
 		return fl_fail(err, FL_E_PEER_CLOSED, 0, "the helper is not connected");
-	FL_BUG_ON(n_payloads > FL_FRAME_FDS_MAX || call->id != 0);
-	int fds[FL_FRAME_FDS_MAX];
-	size_t n_fds = 0;
-	enum fl_rc rc = FL_OK;
+	FL_BUG_ON(n_fds > FL_FRAME_FDS_MAX || call->id != 0);
 	struct fl_buf frame = FL_BUF(FL_FRAME_MAX);
-	while (rc == FL_OK && n_fds < n_payloads) {
-		rc = fl_memfd_new(payloads[n_fds].data, payloads[n_fds].len, &fds[n_fds], err);
-		n_fds += rc == FL_OK ? 1 : 0;
-	}
 	call->id = ++helper->last_id == 0 ? ++helper->last_id : helper->last_id;
-	if (rc == FL_OK)
-		rc = fl_frame_encode(type, call->id, body, &frame, err);
+	enum fl_rc rc = fl_frame_encode(type, call->id, body, &frame, err);
 	if (rc == FL_OK)
 		rc = fl_frame_send(helper->sock, frame.data, frame.len, fds, n_fds, err);
-	for (size_t i = 0; i < n_fds; i++)
-		fl_close(&fds[i]);
 	fl_buf_free(&frame);
 	if (rc == FL_OK)
 		add_call(helper, call, type);
 	else
 		call->id = 0;
+	return rc;
+}
+
+enum fl_rc fl_helper_send(struct fl_helper *helper, struct fl_helper_call *call,
+			  enum fl_frame_type type, const void *body, const struct fl_bytes *payloads,
+			  size_t n_payloads, struct fl_err *err)
+{
+	int fds[FL_FRAME_FDS_MAX];
+	size_t n_fds = 0;
+	enum fl_rc rc = FL_OK;
+	FL_BUG_ON(n_payloads > FL_FRAME_FDS_MAX);
+	while (rc == FL_OK && n_fds < n_payloads) {
+		rc = fl_memfd_new(payloads[n_fds].data, payloads[n_fds].len, &fds[n_fds], err);
+		n_fds += rc == FL_OK ? 1 : 0;
+	}
+	if (rc == FL_OK)
+		rc = fl_helper_send_fds(helper, call, type, body, fds, n_fds, err);
+	for (size_t i = 0; i < n_fds; i++)
+		fl_close(&fds[i]);
 	return rc;
 }

@@ -80,6 +80,10 @@ bool fl_helper_complete(struct fl_helper *helper, const struct fl_digest *job,
 enum fl_rc fl_helper_send(struct fl_helper *helper, struct fl_helper_call *call,
 			  enum fl_frame_type type, const void *body, const struct fl_bytes *payloads,
 			  size_t n_payloads, struct fl_err *err) FL_CHECKED;
+/* The same with descriptors, which stay the caller's. */
+enum fl_rc fl_helper_send_fds(struct fl_helper *helper, struct fl_helper_call *call,
+			      enum fl_frame_type type, const void *body, const int *fds, size_t n_fds,
+			      struct fl_err *err) FL_CHECKED;
 
 /* Sets an idle call up. Setting up one that is open is a bug: forget it first. */
 void fl_helper_call_init(struct fl_helper_call *call,

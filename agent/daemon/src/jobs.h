@@ -82,6 +82,7 @@ struct fl_job_run {
 	/* progress of the present component */
 	uint64_t done_bytes, total_bytes, kept_bytes, fetched_bytes, rate_bytes_s;
 	uint64_t progress_ms, progress_fetched;
+	uint64_t bad_bytes; /* about; what a decoder made wrong costs out of the full artifact; 0: nothing, or not known */
 	struct fl_account cost; /* over interfaces that have a deployment's budget */
 	char fetched_from[46];	/* the local address of the last bytes */
 	size_t interface;	/* that has it; FL_LEDGER_NONE */

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pages.h"
 
+#include "spool.h"
+
 #include <fairlead/base/file.h>
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-static void page_path(const char *spool_dir, const struct fl_digest *root, char path[4096])
-{
-	char hex[FL_DIGEST_HEX_SIZE];
-	fl_hex_encode(root->b, sizeof(root->b), hex);
-	snprintf(path, 4096, "%s/%s.tree", spool_dir, hex);
-}
 
 enum fl_rc fl_pages_open(struct fl_pages *pages, const char *spool_dir, uint64_t size,
 			 const struct fl_digest *root, struct fl_err *err)
@@ -21,10 +16,12 @@ enum fl_rc fl_pages_open(struct fl_pages *pages, const char *spool_dir, uint64_t
 	enum fl_rc rc = fl_tree_new(size, root, &pages->tree, err);
 	if (rc != FL_OK)
 		return rc;
-	char path[4096];
-	page_path(spool_dir, root, path);
+	char path[FL_SPOOL_PATH_MAX];
+	fl_spool_path(spool_dir, FL_SPOOL_TREE, root, path);
 	/* Without the file every page is fetched again: slower, not wrong. */
 	pages->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (pages->fd >= 0)
+		(void)futimens(pages->fd, NULL); /* used now */
 	return FL_OK;
 }
 
@@ -33,13 +30,6 @@ void fl_pages_close(struct fl_pages *pages)
 	fl_tree_free(pages->tree);
 	pages->tree = NULL;
 	fl_close(&pages->fd);
-}
-
-void fl_pages_remove(const char *spool_dir, const struct fl_digest *root)
-{
-	char path[4096];
-	page_path(spool_dir, root, path);
-	(void)unlink(path);
 }
 
 bool fl_pages_kept(struct fl_pages *pages, uint64_t page, uint8_t *buf)

@@ -13,12 +13,10 @@ struct fl_pages {
 	int fd;		      /* the spool's file; -1: not kept */
 };
 
-/* spool_dir/<root hex>.tree */
+/* The spool keeps them. */
 enum fl_rc fl_pages_open(struct fl_pages *pages, const char *spool_dir, uint64_t size,
 			 const struct fl_digest *root, struct fl_err *err) FL_CHECKED;
 void fl_pages_close(struct fl_pages *pages);
-/* Removes what the spool keeps for that root. */
-void fl_pages_remove(const char *spool_dir, const struct fl_digest *root);
 
 /* Reads page p from the spool into buf (FL_CHUNK_SIZE) and loads it into the verifier; false: it must be fetched. */
 bool fl_pages_kept(struct fl_pages *pages, uint64_t page, uint8_t *buf);

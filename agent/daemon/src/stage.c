@@ -4,13 +4,14 @@
 #include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define NEEDS_PER_TURN	16
+#define LAST_TURNS	4096 /* more frames than a socket holds */
 #define NEED_ARENA_MAX	((size_t)4096)
+#define FRAME_DEFAULT	((uint64_t)1 << 20) /* for what a wrong chunk costs, where the release has no frames */
 
 static void serve(struct fl_stage *s);
 
@@ -19,37 +20,22 @@ static void free_handle(uv_handle_t *handle)
 	free(handle);
 }
 
-/* Ends a request for good: its memory goes when libcurl lets go of it. */
-static void drop_http(struct fl_stage *s)
-{
-	if (s->http == NULL)
-		return;
-	fl_http_cancel(s->http);
-	free(s->http);
-	s->http = NULL;
-}
-
 static void clear(struct fl_stage *s)
 {
-	drop_http(s);
+	fl_spooling_stop(&s->spooling);
+	s->retry_ms = s->fetch.retry_ms;
+	s->fetched_bytes = s->fetch.fetched_bytes;
+	fl_fetch_close(&s->fetch);
 	fl_helper_forget(&s->agent->helper, &s->call);
 	if (s->poll != NULL) {
 		uv_poll_stop(s->poll);
 		uv_close((uv_handle_t *)s->poll, free_handle);
 		s->poll = NULL;
 	}
-	if (s->retry != NULL) {
-		uv_close((uv_handle_t *)s->retry, free_handle);
-		s->retry = NULL;
-	}
 	fl_close(&s->channel);
-	fl_pages_close(&s->pages[FL_OBJECT_INSTALLED_TREE]);
-	fl_pages_close(&s->pages[FL_OBJECT_TRANSPORT_TREE]);
 	fl_buf_free(&s->frame);
 	for (size_t i = 0; i < FL_STAGE_OUT_MAX; i++)
 		fl_buf_free(&s->out[i]);
-	free(s->chunk);
-	s->chunk = NULL;
 	s->state = FL_STAGE_IDLE;
 }
 
@@ -59,11 +45,25 @@ void fl_stage_cancel(struct fl_stage *s)
 		clear(s);
 }
 
-static void finish(struct fl_stage *s, enum fl_rc rc, const char *result, const struct fl_err *err)
+static void finish(struct fl_stage *s, const struct fl_staged *staged)
 {
-	struct fl_err copy = *err;
+	const struct fl_staged copy = *staged;
 	clear(s);
-	s->done(s, rc, result, &copy);
+	s->done(s, &copy);
+}
+
+static bool is_decoded(const struct fl_stage *s)
+{
+	return strcmp(s->request.what.artifact->format, "zstd-frames") != 0;
+}
+
+/* Before there was a runner: this side or the helper says why. */
+static void finish_early(struct fl_stage *s, const struct fl_err *why)
+{
+	const bool passes = fl_rc_retryable(why->rc);
+	const struct fl_staged staged = {
+		.why = *why, .result = passes ? "retry" : "permanent", .decoder = is_decoded(s) && !passes};
+	finish(s, &staged);
 }
 
 /* The runner reads what is on its way to it and then the end: it never waits for what does not come. */
@@ -80,13 +80,13 @@ static void end_channel(struct fl_stage *s, const struct fl_err *why)
 	const struct fl_ipc_reply end = {fl_rc_name(why->rc), why->msg};
 	s->failure = *why;
 	s->ended = true;
-	drop_http(s);
+	fl_fetch_stop(&s->fetch);
 	s->n_out = 0;
 	fl_buf_clear(&s->out[0]);
 	if (fl_frame_encode(FL_FRAME_END, 0, &end, &s->out[0], &ignored) == FL_OK)
 		(void)!fl_frame_send(s->channel, s->out[0].data, s->out[0].len, NULL, 0, &ignored);
 	stop_serving(s);
-	fl_log_err(FL_LOG_WARNING, why, "component %s: download ended", s->request.component);
+	fl_log_err(FL_LOG_WARNING, why, "component %s: staging ended", s->request.what.component);
 }
 
 /* ---- pieces out ------------------------------------------------------------------------------------- */
@@ -106,6 +106,7 @@ static void flush_out(struct fl_stage *s)
 		}
 		if (rc != FL_OK) {
 			stop_serving(s); /* `staged` will say why */
+			fl_fetch_stop(&s->fetch);
 			return;
 		}
 		s->out_first = (s->out_first + 1) % FL_STAGE_OUT_MAX;
@@ -113,197 +114,60 @@ static void flush_out(struct fl_stage *s)
 	}
 }
 
-static enum fl_rc put_piece(struct fl_stage *s, uint64_t object, const void *data, size_t len,
-			    struct fl_err *err)
+static bool has_room(void *ctx)
 {
+	const struct fl_stage *s = ctx;
+	return s->n_out == 0;
+}
+
+static enum fl_rc on_item(void *ctx, const void *data, size_t len, struct fl_err *err)
+{
+	struct fl_stage *s = ctx;
 	FL_BUG_ON(s->n_out == FL_STAGE_OUT_MAX);
 	struct fl_buf *frame = &s->out[(s->out_first + s->n_out) % FL_STAGE_OUT_MAX];
-	const struct fl_ipc_piece piece = {object, s->next, {data, len}};
+	const struct fl_ipc_piece piece = {s->fetch.object, s->fetch.next, {data, len}};
 	fl_buf_clear(frame);
 	enum fl_rc rc = fl_frame_encode(FL_FRAME_PIECE, 0, &piece, frame, err);
 	if (rc != FL_OK)
 		return rc;
 	s->n_out++;
-	s->next++;
-	fl_sources_good(&s->sources);
 	flush_out(s);
 	return FL_OK;
 }
 
-/* ---- the source --------------------------------------------------------------------------------------- */
-
-/* Checks a whole item. A chunk whose page the runner has not asked for is a defect of the runner. */
-static enum fl_rc check_item(struct fl_stage *s, uint64_t object, struct fl_err *err)
+static void on_run(void *ctx)
 {
-	struct fl_pages *pages = fl_stage_pages(s, object);
-	uint64_t page = 0;
-	if (object != FL_OBJECT_TRANSPORT)
-		return fl_pages_take(pages, s->next, s->chunk, s->chunk_len, err);
-	if (!fl_tree_ready(pages->tree, s->next, &page) && !fl_pages_kept(pages, page, s->frame.data))
-		return fl_fail(err, FL_E_PROTOCOL, 0, "chunk %llu before its page",
-			       (unsigned long long)s->next);
-	return fl_tree_check(pages->tree, s->next, s->chunk, s->chunk_len, err);
+	struct fl_stage *s = ctx;
+	s->n_needs--;
+	memmove(&s->needs[0], &s->needs[1], s->n_needs * sizeof(s->needs[0]));
+	serve(s);
 }
 
-static void on_retry(uv_timer_t *timer)
+static void on_failed(void *ctx, const struct fl_err *why)
 {
-	serve(timer->data);
+	end_channel(ctx, why);
 }
 
-/*
- * Another one, or none for now: then the job waits, with the reason. The half of a chunk that has come is kept for the source
- * that sent it: with halves of two nobody would know who lied. (A half page has given its place to one of the spool.)
- */
-static void source_failed(struct fl_stage *s, const struct fl_err *err, uint64_t retry_after_s)
+static bool on_bytes(void *ctx, const char *address, size_t len, struct fl_err *err)
 {
-	const size_t failed = s->sources.used;
-	s->failure = *err;
-	fl_log_err(FL_LOG_WARNING, err, "component %s: source %s", s->request.component, s->url);
-	if (s->needs[0].object != FL_OBJECT_TRANSPORT)
-		s->chunk_len = 0;
-	const uint64_t came = s->right_bytes + s->chunk_len;
-	const struct fl_sources_failure failure = {
-		err->rc, came > s->resumed_len ? came - s->resumed_len : 0, retry_after_s};
-	const struct fl_sources_next next =
-		fl_sources_failed(&s->sources, &failure, uv_now(&s->agent->loop));
-	if (s->sources.used != failed)
-		s->chunk_len = 0;
-	if (next.spent) {
-		s->retry_ms = next.wait_ms;
-		end_channel(s, err);
-		return;
-	}
-	uv_timer_start(s->retry, on_retry, next.wait_ms, 0);
+	struct fl_stage *s = ctx;
+	s->fetched_bytes = s->fetch.fetched_bytes;
+	return s->on_fetched == NULL || s->on_fetched(s, address, len, err);
 }
 
-/* Items are cut out of the stream as they become whole; the runner's pace is kept by pausing the source. */
-static enum fl_http_take on_http_data(struct fl_http_request *r, const void *data, size_t len)
-{
-	struct fl_stage *s = r->user;
-	const uint64_t object = s->needs[0].object;
-	const uint8_t *p = data;
-	if (s->n_out > 0)
-		return FL_HTTP_PAUSE;
-	s->fetched_bytes += len;
-	if (s->on_fetched != NULL && !s->on_fetched(s, fl_http_local_address(r), len, &s->failure))
-		return FL_HTTP_ABORT;
-	while (len > 0 && s->next < s->end) {
-		const size_t want = fl_stage_item_len(s, object, s->next) - s->chunk_len;
-		const size_t take = want < len ? want : len;
-		memcpy(s->chunk + s->chunk_len, p, take);
-		s->chunk_len += take;
-		p += take;
-		len -= take;
-		if (take < want)
-			break;
-		enum fl_rc rc = check_item(s, object, &s->failure);
-		if (rc == FL_OK)
-			rc = put_piece(s, object, s->chunk, s->chunk_len, &s->failure);
-		s->right_bytes += rc == FL_OK ? s->chunk_len : 0;
-		s->chunk_len = 0;
-		if (rc != FL_OK || s->state != FL_STAGE_SERVING)
-			return FL_HTTP_ABORT;
-	}
-	return FL_HTTP_TAKEN;
-}
-
-static void on_http_done(struct fl_http_request *r, long status, enum fl_rc rc, const struct fl_err *err)
-{
-	struct fl_stage *s = r->user;
-	const uint64_t retry_after_s = r->retry_after_s;
-	(void)status;
-	s->http = NULL;
-	free(r);
-	if (s->state != FL_STAGE_SERVING)
-		return;
-	struct fl_err why = rc == FL_E_CANCELLED ? s->failure : *err; /* an abort of our own has said why */
-	if (rc == FL_OK && s->next == s->end) {
-		serve(s);
-		return;
-	}
-	if (rc == FL_OK)
-		(void)fl_fail(&why, FL_E_TRUNCATED, 0, "ended after %zu of its bytes", s->chunk_len);
-	if (why.rc == FL_E_BYTE_BUDGET)
-		end_channel(s, &why); /* no source is to blame */
-	else
-		source_failed(s, &why, retry_after_s);
-}
-
-static enum fl_rc fetch(struct fl_stage *s, struct fl_err *err)
-{
-	const struct fl_ipc_need *need = &s->needs[0];
-	const struct fl_digest *root = need->object == FL_OBJECT_INSTALLED_TREE
-					       ? &s->request.release->installed->tree->root
-					       : &s->request.artifact->tree->root;
-	const struct fl_source *source = &s->sources.of[s->sources.used];
-	fl_source_url(source, need->object == FL_OBJECT_TRANSPORT ? "blobs" : "trees", root, s->url,
-		      sizeof(s->url));
-	s->http = calloc(1, sizeof(*s->http));
-	if (s->http == NULL)
-		return fl_fail(err, FL_E_NO_MEMORY, 0, "request");
-	const uint64_t last = s->end - 1;
-	s->right_bytes = 0;
-	s->resumed_len = s->chunk_len;
-	*s->http = (struct fl_http_request){
-		.url = s->url,
-		.with_certificate = !source->own,
-		.plain = source->own,
-		.ranged = true,
-		.first = fl_stage_item_offset(s, need->object, s->next) + s->chunk_len,
-		.last = fl_stage_item_offset(s, need->object, last) + fl_stage_item_len(s, need->object, last) - 1,
-		.on_data = on_http_data,
-		.on_done = on_http_done,
-		.user = s,
-	};
-	enum fl_rc rc = fl_http_start(&s->agent->http, s->http, err);
-	if (rc != FL_OK) {
-		free(s->http);
-		s->http = NULL;
-	}
-	return rc;
-}
-
-/* Pages that the spool has are not fetched. */
-static enum fl_rc serve_kept_pages(struct fl_stage *s, struct fl_err *err)
-{
-	const uint64_t object = s->needs[0].object;
-	while (object != FL_OBJECT_TRANSPORT && s->next < s->end && s->n_out == 0 &&
-	       fl_pages_kept(fl_stage_pages(s, object), s->next, s->chunk)) {
-		enum fl_rc rc = put_piece(s, object, s->chunk, fl_stage_item_len(s, object, s->next), err);
-		if (rc != FL_OK)
-			return rc;
-	}
-	return FL_OK;
-}
+static const struct fl_fetch_taker to_runner = {
+	.has_room = has_room, .on_item = on_item, .on_run = on_run, .on_failed = on_failed, .on_bytes = on_bytes};
 
 /* Goes on with the need at hand, or with the next one. */
 static void serve(struct fl_stage *s)
 {
-	struct fl_err err = {0};
-	if (s->state != FL_STAGE_SERVING || s->n_needs == 0 || s->http != NULL || s->n_out > 0)
+	if (s->state != FL_STAGE_SERVING || s->n_needs == 0 || s->n_out > 0)
 		return;
-	if (s->next == s->end && s->end != 0) {
-		s->n_needs--;
-		memmove(&s->needs[0], &s->needs[1], s->n_needs * sizeof(s->needs[0]));
-		s->end = 0;
-	}
-	if (s->n_needs == 0)
-		return;
-	if (s->end == 0) {
-		s->next = s->needs[0].first;
-		s->end = s->next + s->needs[0].count;
-	}
-	enum fl_rc rc = serve_kept_pages(s, &err);
-	if (rc == FL_OK && s->n_out > 0)
-		return; /* on_channel comes back */
-	if (rc == FL_OK && s->next == s->end) {
-		serve(s);
-		return;
-	}
-	if (rc == FL_OK)
-		rc = fetch(s, &err);
-	if (rc != FL_OK)
-		end_channel(s, &err);
+	const struct fl_ipc_need *need = &s->needs[0];
+	if (fl_fetch_running(&s->fetch))
+		fl_fetch_resume(&s->fetch);
+	else
+		fl_fetch_run(&s->fetch, need->object, need->first, need->count);
 }
 
 /* ---- frames in ---------------------------------------------------------------------------------------- */
@@ -312,11 +176,28 @@ static enum fl_rc take_need(struct fl_stage *s, const struct fl_ipc_need *need, 
 {
 	if (s->n_needs == FL_STAGE_NEEDS_MAX || need->object > FL_OBJECT_TRANSPORT || need->count == 0)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "a need past its limits");
-	const uint64_t count = fl_stage_item_count(s, need->object);
+	const uint64_t count = fl_fetch_item_count(&s->fetch, need->object);
 	if (need->first >= count || need->count > count - need->first)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "a need outside its object");
 	s->needs[s->n_needs++] = *need;
 	return FL_OK;
+}
+
+/* Runs of chunks ascend: each frame that they touch is counted once. */
+static void take_bad(struct fl_stage *s, const struct fl_ipc_bad *bad)
+{
+	const struct fl_artifact *full = fl_component_artifact(s->request.release, NULL, "zstd-frames");
+	const uint64_t frame = full == NULL || full->frame == 0 ? FRAME_DEFAULT : full->frame;
+	const uint64_t chunks = frame / FL_CHUNK_SIZE;
+	const uint64_t from = bad->first > s->bad_until ? bad->first : s->bad_until;
+	const uint64_t until = (bad->first + bad->count + chunks - 1) / chunks * chunks;
+	if (bad->count == 0 || bad->first > FL_TREE_SIZE_MAX || bad->count > FL_TREE_SIZE_MAX || until <= from)
+		return;
+	s->bad_frames += until / chunks - from / chunks;
+	s->bad_until = until;
+	fl_log(FL_LOG_WARNING, "component %s: the decoder made chunks %llu to %llu wrong",
+	       s->request.what.component, (unsigned long long)bad->first,
+	       (unsigned long long)(bad->first + bad->count - 1));
 }
 
 static enum fl_rc on_frame(struct fl_stage *s, struct fl_err *err)
@@ -326,21 +207,25 @@ static enum fl_rc on_frame(struct fl_stage *s, struct fl_err *err)
 	union {
 		struct fl_ipc_need need;
 		struct fl_ipc_progress progress;
+		struct fl_ipc_bad bad;
 	} body;
 	struct fl_arena arena = FL_ARENA(NEED_ARENA_MAX);
 	enum fl_rc rc = fl_frame_peek(s->frame.data, s->frame.len, &type, &id, err);
-	if (rc == FL_OK && type != FL_FRAME_NEED && type != FL_FRAME_PROGRESS)
+	if (rc == FL_OK && type != FL_FRAME_NEED && type != FL_FRAME_PROGRESS && type != FL_FRAME_BAD)
 		rc = fl_fail(err, FL_E_PROTOCOL, 0, "not a runner's frame");
 	if (rc == FL_OK)
 		rc = fl_frame_decode(type, s->frame.data, s->frame.len, &arena, &body, err);
 	if (rc == FL_OK && type == FL_FRAME_NEED)
 		rc = take_need(s, &body.need, err);
+	else if (rc == FL_OK && type == FL_FRAME_BAD)
+		take_bad(s, &body.bad);
 	else if (rc == FL_OK && s->on_progress != NULL)
 		s->on_progress(s, &body.progress);
 	fl_arena_free(&arena);
 	return rc;
 }
 
+/* What the runner said before it ended is read to the end: `bad` may lie there when the helper has already told of it. */
 static void read_frames(struct fl_stage *s)
 {
 	for (int i = 0; i < NEEDS_PER_TURN && s->state == FL_STAGE_SERVING; i++) {
@@ -354,7 +239,7 @@ static void read_frames(struct fl_stage *s)
 			fl_close(&fds[k]);
 		if (rc == FL_E_PEER_CLOSED) {
 			stop_serving(s); /* `staged` says how it ended */
-			drop_http(s);
+			fl_fetch_stop(&s->fetch);
 			return;
 		}
 		if (rc == FL_OK)
@@ -375,8 +260,6 @@ static void on_channel(uv_poll_t *poll, int status, int events)
 		flush_out(s);
 	if (status == 0 && (events & UV_READABLE) != 0)
 		read_frames(s);
-	if (s->state == FL_STAGE_SERVING && s->n_out == 0 && s->http != NULL)
-		fl_http_resume(s->http);
 	serve(s);
 	watch(s);
 }
@@ -392,24 +275,19 @@ static void watch(struct fl_stage *s)
 	uv_poll_start(s->poll, UV_READABLE | (s->n_out > 0 ? UV_WRITABLE : 0), on_channel);
 }
 
-/* ---- start and end -------------------------------------------------------------------------------------- */
+/* ---- asking the helper ----------------------------------------------------------------------------------- */
 
 static enum fl_rc open_channel(struct fl_stage *s, struct fl_err *err)
 {
 	s->poll = calloc(1, sizeof(*s->poll));
-	s->retry = calloc(1, sizeof(*s->retry));
-	s->chunk = malloc(FL_CHUNK_SIZE);
-	if (s->poll == NULL || s->retry == NULL || s->chunk == NULL ||
-	    uv_poll_init(&s->agent->loop, s->poll, s->channel) != 0) {
+	if (s->poll == NULL || uv_poll_init(&s->agent->loop, s->poll, s->channel) != 0) {
 		free(s->poll);
-		free(s->retry);
 		s->poll = NULL;
-		s->retry = NULL;
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "data channel");
 	}
-	FL_BUG_ON(uv_timer_init(&s->agent->loop, s->retry) != 0);
-	s->poll->data = s->retry->data = s;
+	s->poll->data = s;
 	s->state = FL_STAGE_SERVING;
+	fl_fetch_hand_to(&s->fetch, &to_runner, s);
 	watch(s);
 	return fl_buf_reserve(&s->frame, FL_CHUNK_SIZE, err);
 }
@@ -429,8 +307,53 @@ static void on_asked(struct fl_helper_call *call, enum fl_rc rc, const struct fl
 		rc = open_channel(s, &why);
 	}
 	if (rc != FL_OK)
-		finish(s, rc, fl_rc_retryable(rc) ? "retry" : "permanent", &why);
+		finish_early(s, &why);
 }
+
+static enum fl_rc ask(struct fl_stage *s, const int *fds, size_t n_fds, struct fl_err *err)
+{
+	const struct fl_fetch_what *what = &s->request.what;
+	const struct fl_ipc_stage body = {*s->request.job, what->component, what->artifact->id};
+	s->state = FL_STAGE_ASKING;
+	return fl_helper_send_fds(&s->agent->helper, &s->call, FL_FRAME_STAGE, &body, fds, n_fds, err);
+}
+
+/* ---- what a decoder reads --------------------------------------------------------------------------------- */
+
+static void on_spooled(void *ctx, const struct fl_err *result)
+{
+	struct fl_stage *s = ctx;
+	struct fl_err err = *result;
+	int fds[2] = {-1, -1};
+	enum fl_rc rc = err.rc;
+	if (rc == FL_OK)
+		rc = fl_spooling_open(&s->fetch, &fds[0], &fds[1], &err);
+	if (rc == FL_OK)
+		rc = ask(s, fds, 2, &err);
+	fl_close(&fds[0]);
+	fl_close(&fds[1]);
+	if (rc != FL_OK && rc != FL_E_PEER_CLOSED) /* the latter: parked a moment later */
+		finish_early(s, &err);
+}
+
+static void on_spooling(void *ctx, uint64_t done_bytes)
+{
+	struct fl_stage *s = ctx;
+	const uint64_t size = s->request.what.artifact->size;
+	const struct fl_ipc_progress progress = {"fetching", done_bytes, size, 0};
+	if (s->on_progress != NULL)
+		s->on_progress(s, &progress);
+}
+
+static enum fl_rc spool(struct fl_stage *s, struct fl_err *err)
+{
+	s->state = FL_STAGE_SPOOLING;
+	s->spooling = (struct fl_spooling){
+		.ctx = s, .done = on_spooled, .progress = on_spooling, .on_bytes = on_bytes};
+	return fl_spooling_start(&s->spooling, &s->fetch, err);
+}
+
+/* ---- start and end -------------------------------------------------------------------------------------- */
 
 enum fl_rc fl_stage_start(struct fl_stage *s, struct fl_agent *agent,
 			  const struct fl_stage_request *request, fl_stage_done *done, void *ctx,
@@ -444,44 +367,42 @@ enum fl_rc fl_stage_start(struct fl_stage *s, struct fl_agent *agent,
 			       .on_progress = s->on_progress,
 			       .on_fetched = s->on_fetched,
 			       .channel = -1,
-			       .frame = FL_BUF(FL_FRAME_MAX),
-			       .pages = {{.fd = -1}, {.fd = -1}},
-			       .state = FL_STAGE_ASKING};
+			       .frame = FL_BUF(FL_FRAME_MAX)};
 	for (size_t i = 0; i < FL_STAGE_OUT_MAX; i++)
 		s->out[i] = FL_BUF(FL_FRAME_MAX);
-	if (request->own_source != NULL)
-		fl_sources_add(&s->sources, request->own_source, true);
-	for (size_t i = 0; i < request->n_sources; i++)
-		fl_sources_add(&s->sources, request->sources[i], false);
-	FL_BUG_ON(s->sources.n == 0);
-	const struct fl_installed_ref *installed = request->release->installed;
-	enum fl_rc rc = fl_pages_open(&s->pages[FL_OBJECT_INSTALLED_TREE], agent->config.spool_dir,
-				      installed->size, &installed->tree->root, err);
-	if (rc == FL_OK)
-		rc = fl_pages_open(&s->pages[FL_OBJECT_TRANSPORT_TREE], agent->config.spool_dir,
-				   request->artifact->size, &request->artifact->tree->root, err);
-	const struct fl_ipc_stage body = {*request->job, request->component, request->artifact->id};
 	fl_helper_call_init(&s->call, on_asked, s);
+	enum fl_rc rc = fl_fetch_open(&s->fetch, agent, &request->what, err);
 	if (rc == FL_OK)
-		rc = fl_helper_send(&agent->helper, &s->call, FL_FRAME_STAGE, &body, NULL, 0, err);
+		rc = is_decoded(s) ? spool(s, err) : ask(s, NULL, 0, err);
 	if (rc != FL_OK)
 		clear(s);
 	return rc;
+}
+
+static uint64_t bad_bytes(const struct fl_stage *s)
+{
+	const struct fl_component *c = s->request.release;
+	const struct fl_artifact *full = fl_component_artifact(c, NULL, "zstd-frames");
+	if (full == NULL || full->frame == 0)
+		return 0;
+	const uint64_t frames = c->installed->size / full->frame + 1;
+	return s->bad_frames * (full->size / frames + FL_CHUNK_SIZE);
 }
 
 void fl_stage_on_staged(struct fl_stage *s, const struct fl_ipc_staged *event)
 {
 	if (s->state != FL_STAGE_SERVING && s->state != FL_STAGE_ENDING)
 		return;
-	if (strcmp(event->component, s->request.component) != 0)
+	if (strcmp(event->component, s->request.what.component) != 0)
 		return;
-	struct fl_err err = {0};
-	enum fl_rc rc = fl_rc_from_name(event->code);
-	if (rc != FL_OK && s->ended) { /* the runner only repeats what this side told it */
-		err = s->failure;
-		rc = err.rc;
-	} else if (rc != FL_OK) {
-		(void)fl_fail(&err, rc, 0, "%s", event->text == NULL ? fl_rc_text(rc) : event->text);
-	}
-	finish(s, rc, event->result, &err);
+	for (int i = 0; i < LAST_TURNS && s->state == FL_STAGE_SERVING; i++)
+		read_frames(s);
+	struct fl_staged staged = {.result = event->result, .decoder = event->decoder};
+	const enum fl_rc rc = fl_rc_from_name(event->code);
+	if (rc != FL_OK && s->ended) /* the runner only repeats what this side told it */
+		staged.why = s->failure;
+	else if (rc != FL_OK)
+		(void)fl_fail(&staged.why, rc, 0, "%s", event->text == NULL ? fl_rc_text(rc) : event->text);
+	staged.bad_bytes = bad_bytes(s);
+	finish(s, &staged);
 }

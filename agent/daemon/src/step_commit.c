@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* committing ▶ committed, and rolling_back ▶ rolled_back. */
 #include "agent.h"
+#include "spool.h"
 
 #include <fairlead/base/log.h>
 
@@ -119,11 +120,7 @@ void fl_step_close(struct fl_job_run *run)
 {
 	struct fl_err err = {0};
 	const struct fl_ipc_close body = {run->row.job, fl_job_state_name(run->row.state)};
-	for (size_t i = 0; run->has_release && i < run->release.components.n; i++) {
-		const struct fl_component *c = &run->release.components.items[i];
-		if (c->installed != NULL && run->row.state != FL_JOB_CANCELLED)
-			fl_pages_remove(run->agent->config.spool_dir, &c->installed->tree->root);
-	}
+	fl_spool_sweep(run->agent);
 	fl_helper_call_init(&run->call, on_job_closed, run);
 	if (fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_CLOSE, &body, NULL, 0, &err) != FL_OK)
 		fl_log_err(FL_LOG_WARNING, &err, "job %s: close", run->row.job_id);

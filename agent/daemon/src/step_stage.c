@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* staging ▶ staged: one component after the other, each by a runner of its own. */
 #include "agent.h"
+#include "choice.h"
 
 #include <fairlead/base/log.h>
 
@@ -27,43 +28,67 @@ static bool is_plugin_fault(enum fl_rc rc)
 	return rc == FL_E_PLUGIN_CRASHED || rc == FL_E_PLUGIN_HUNG || rc == FL_E_PLUGIN_FAILED;
 }
 
-static void stage_failed(struct fl_job_run *run, enum fl_rc rc, const char *result,
-			 const struct fl_err *err)
+/* Wrong chunks, a decoder that says no, or that fails again and again: another artifact has to do. */
+static bool is_condemned(struct fl_job_run *run, const struct fl_staged *staged)
 {
 	struct fl_store_component *c = &run->row.components[run->step_index];
-	struct fl_err why = *err;
-	if (fl_job_show_again(run, rc))
+	if (staged->decoder)
+		return strcmp(staged->result, "permanent") == 0 || ++c->tries >= PLUGIN_TRIES;
+	return staged->bad_bytes != 0 && staged->why.rc == FL_E_CHUNK_MISMATCH;
+}
+
+/* What is right of what it made stays, and the policy is asked for the rest. */
+static bool fall_back(struct fl_job_run *run, const struct fl_staged *staged)
+{
+	struct fl_store_component *c = &run->row.components[run->step_index];
+	const struct fl_artifact *full = fl_choice_full(fl_release_component(&run->release, c->name));
+	if (full == NULL || !is_condemned(run, staged))
+		return false;
+	fl_log_err(FL_LOG_WARNING, &staged->why, "component %s: '%s' instead of '%s'", c->name, full->id,
+		   c->artifact);
+	snprintf(c->artifact, sizeof(c->artifact), "%s", full->id);
+	c->tries = 0;
+	run->bad_bytes = staged->bad_bytes;
+	fl_job_enter_err(run, FL_JOB_WAITING_TO_DOWNLOAD, &staged->why);
+	return true;
+}
+
+static void stage_failed(struct fl_job_run *run, const struct fl_staged *staged)
+{
+	struct fl_store_component *c = &run->row.components[run->step_index];
+	const struct fl_err *why = &staged->why;
+	if (fl_job_show_again(run, why->rc) || fall_back(run, staged))
 		return;
-	if (is_plugin_fault(rc) && ++c->tries >= PLUGIN_TRIES) {
-		fl_job_enter_err(run, FL_JOB_FAILED, &why);
+	if (is_plugin_fault(why->rc) && ++c->tries >= PLUGIN_TRIES) {
+		fl_job_enter_err(run, FL_JOB_FAILED, why);
 		return;
 	}
-	if (rc == FL_E_BYTE_BUDGET) {
-		fl_job_enter_err(run, FL_JOB_WAITING_TO_DOWNLOAD, &why); /* its gate says until when */
-	} else if (rc == FL_E_NO_SPACE) {
-		wait_and_retry(run, &why, "space", SPACE_RETRY_MS);
-	} else if (strcmp(result, "retry") == 0 || fl_rc_retryable(rc)) {
+	if (why->rc == FL_E_BYTE_BUDGET) {
+		fl_job_enter_err(run, FL_JOB_WAITING_TO_DOWNLOAD, why); /* its gate says until when */
+	} else if (why->rc == FL_E_NO_SPACE) {
+		wait_and_retry(run, why, "space", SPACE_RETRY_MS);
+	} else if (strcmp(staged->result, "retry") == 0 || fl_rc_retryable(why->rc)) {
 		const uint64_t backoff_ms = fl_job_backoff_ms(run);
 		const uint64_t asked_ms = run->stage.retry_ms;
-		wait_and_retry(run, &why, rc == FL_E_NETWORK ? "network" : "retry",
+		wait_and_retry(run, why, why->rc == FL_E_NETWORK ? "network" : "retry",
 			       asked_ms > backoff_ms ? asked_ms : backoff_ms);
 	} else {
-		fl_job_enter_err(run, FL_JOB_FAILED, &why);
+		fl_job_enter_err(run, FL_JOB_FAILED, why);
 	}
 }
 
-static void on_stage_done(struct fl_stage *stage, enum fl_rc rc, const char *result,
-			  const struct fl_err *err)
+static void on_stage_done(struct fl_stage *stage, const struct fl_staged *staged)
 {
 	struct fl_job_run *run = stage->ctx;
 	struct fl_store_component *c = &run->row.components[run->step_index];
 	fl_ledger_save(&run->agent->ledger, run);
-	if (rc != FL_OK) {
-		stage_failed(run, rc, result == NULL ? "permanent" : result, err);
+	if (staged->why.rc != FL_OK) {
+		stage_failed(run, staged);
 		return;
 	}
 	c->state = FL_JOB_STAGED;
 	c->tries = 0;
+	run->bad_bytes = 0;
 	run->shown_again = false;
 	run->backoff = 0;
 	fl_step_staging(run);
@@ -121,12 +146,13 @@ static enum fl_rc start_component(struct fl_job_run *run, struct fl_err *err)
 	run->stage.on_fetched = on_fetched;
 	const struct fl_stage_request request = {
 		.job = &run->row.job,
-		.component = c->name,
 		.release = release,
-		.artifact = artifact,
-		.own_source = own_source,
-		.sources = run->job.urls.items,
-		.n_sources = run->job.urls.n,
+		.what = {.component = c->name,
+			 .installed = release->installed,
+			 .artifact = artifact,
+			 .own_source = own_source,
+			 .sources = run->job.urls.items,
+			 .n_sources = run->job.urls.n},
 	};
 	return fl_stage_start(&run->stage, run->agent, &request, on_stage_done, run, err);
 }
@@ -143,10 +169,10 @@ void fl_step_staging(struct fl_job_run *run)
 		return;
 	}
 	enum fl_rc rc = start_component(run, &err);
-	if (rc == FL_E_PEER_CLOSED)
-		return; /* parked a moment later */
-	if (rc != FL_OK)
-		stage_failed(run, rc, fl_rc_retryable(rc) ? "retry" : "permanent", &err);
+	if (rc == FL_OK || rc == FL_E_PEER_CLOSED)
+		return; /* the latter: parked a moment later */
+	const struct fl_staged staged = {.why = err, .result = fl_rc_retryable(rc) ? "retry" : "permanent"};
+	stage_failed(run, &staged);
 }
 
 void fl_step_staged(struct fl_job_run *run)

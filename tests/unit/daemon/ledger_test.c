@@ -56,8 +56,8 @@ static void set_up(void)
 {
 	strcpy(dir, "/tmp/fl-ledger-XXXXXX");
 	cr_assert_not_null(mkdtemp(dir));
-	agent.config.interfaces[0] = (struct fl_config_interface){"wwan0", 10 * MIB, 15 * MIB};
-	agent.config.interfaces[1] = (struct fl_config_interface){"eth0", 0, 0};
+	agent.config.interfaces[0] = (struct fl_config_interface){"wwan0", 10 * MIB, 15 * MIB, true};
+	agent.config.interfaces[1] = (struct fl_config_interface){"eth0", 0, 0, false};
 	agent.config.n_interfaces = 2;
 	now_s = 20000 * DAY + 3600;
 	time_known = true;

@@ -27,12 +27,15 @@ static int helper = -1, runner = -1; /* the ends that the test holds */
 static struct fl_digest root;
 static struct fl_tree_ref tree = {"sha256-wide1", 65536, {{0}}};
 static struct fl_installed_ref installed = {.size = IMAGE_SIZE, .tree = &tree};
-static struct fl_component component = {.name = "rootfs", .installed = &installed};
-static struct fl_artifact artifact = {.id = "full", .size = IMAGE_SIZE, .tree = &tree};
+static struct fl_artifact artifact = {
+	.id = "full", .format = "zstd-frames", .frame = 1 << 20, .size = IMAGE_SIZE, .tree = &tree};
+static struct fl_component component = {
+	.name = "rootfs", .installed = &installed, .artifacts = {&artifact, 1}};
 static const char *const sources[] = {"https://127.0.0.1:1/"};
 static const struct fl_digest job = {{1}};
 static bool done;
 static struct fl_err why;
+static uint64_t bad_bytes;
 
 /* ---- what a quick runner does while the agent is in the middle of sending ------------------------------------ */
 
@@ -86,13 +89,12 @@ static void turn(void)
 	uv_run(&agent.loop, UV_RUN_NOWAIT);
 }
 
-static void on_done(struct fl_stage *s, enum fl_rc rc, const char *result, const struct fl_err *err)
+static void on_done(struct fl_stage *s, const struct fl_staged *staged)
 {
 	(void)s;
-	(void)rc;
-	(void)result;
 	done = true;
-	why = *err;
+	why = staged->why;
+	bad_bytes = staged->bad_bytes;
 }
 
 static void nothing(void *ctx)
@@ -149,9 +151,23 @@ static void be_helper(void)
 	turn();
 }
 
+/* The spool's only question to a clock. */
+uint64_t fl_agent_now_s(const struct fl_agent *a)
+{
+	(void)a;
+	return 0;
+}
+
+bool fl_agent_knows_time(const struct fl_agent *a)
+{
+	(void)a;
+	return false;
+}
+
 static void start_stage(void)
 {
-	const struct fl_stage_request request = {&job, "rootfs", &component, &artifact, NULL, sources, 1};
+	const struct fl_stage_request request = {
+		&job, &component, {"rootfs", &installed, &artifact, NULL, sources, 1}};
 	const struct fl_ipc_reply ok = {"ok", NULL};
 	struct fl_err err = {0};
 	int pair[2];
@@ -257,7 +273,7 @@ Test(stage, a_runner_with_a_full_socket_hears_of_the_end)
 		cr_assert_eq(take(), FL_FRAME_PIECE);
 	const int last = take();
 	cr_assert(last == 0 || last == FL_FRAME_END);
-	const struct fl_ipc_staged event = {job, "rootfs", "retry", "peer_closed", "end of the connection"};
+	const struct fl_ipc_staged event = {job, "rootfs", "retry", "peer_closed", "end of the connection", false};
 	send_frame(helper, FL_FRAME_STAGED, 0, &event, -1);
 	turn();
 	cr_assert(done);

@@ -16,7 +16,7 @@ static const struct fl_policy night = {
 	FL_POLICY_WINDOW, "window.night", {1 << 5, 2 * 3600, 2 * 3600}};
 static const struct fl_policy always = {FL_POLICY_ALWAYS, "always", {0, 0, 0}};
 static const struct fl_policy_set night_set = {{&always, &night}};
-static const struct fl_policy_facts good_facts = {true, 1000, UINT64_MAX, UINT64_MAX, 0};
+static const struct fl_policy_facts good_facts = {true, 1000, UINT64_MAX, UINT64_MAX, 0, false};
 
 #define SAT2 (MON + 5 * DAY + 2 * HOUR)
 
@@ -183,7 +183,7 @@ Test(decide, lacking_space_is_waited_for_and_goes_before_a_window)
 	cr_assert_eq(a.verdict, FL_WAIT_FOR);
 	cr_assert_eq(a.code, FL_E_NO_SPACE);
 	cr_assert_str_eq(a.next, "space");
-	cr_assert_eq(a.n_reasons, 5, "the closed window is named too");
+	cr_assert_eq(a.n_reasons, 6, "the closed window is named too");
 	r.need_bytes = 1000;
 	cr_assert_eq(ask(good_facts, r, SAT2).verdict, FL_GO);
 }
@@ -268,6 +268,30 @@ Test(decide, never_outside_the_window_and_no_window_missed)
 }
 
 /* Every day of 500 years, centuries and leap days included: as the C library writes it. */
+Test(decide, a_full_artifact_in_place_of_a_delta)
+{
+	struct fl_policy_facts facts = good_facts;
+	struct fl_policy_request r = request();
+	r.gate = FL_GATE_DOWNLOAD;
+	r.full_bytes = 10000;
+	r.fallback_bytes = 101;
+	cr_assert_eq(ask(facts, r, MON).verdict, FL_GO, "the link is not metered");
+	facts.metered = true;
+	const struct fl_policy_answer a = ask(facts, r, MON);
+	cr_assert_eq(a.verdict, FL_WAIT_FOR);
+	cr_assert_eq(a.code, FL_E_CONSENT);
+	cr_assert_str_eq(a.next, "consent");
+	cr_assert_str_eq(decided_by(&a), "fallback");
+	r.fallback_bytes = 100;
+	cr_assert_eq(ask(facts, r, MON).verdict, FL_GO, "a hundredth is free");
+	r.fallback_bytes = 0;
+	cr_assert_eq(ask(facts, r, MON).verdict, FL_GO);
+	r.fallback_bytes = r.full_bytes;
+	r.gate = FL_GATE_ACTIVATE;
+	r.fallback_bytes = 0;
+	cr_assert_eq(ask(facts, r, SAT2).verdict, FL_GO, "nothing is fetched then");
+}
+
 Test(decide, dates_in_reasons)
 {
 	struct fl_policy_request r = request();

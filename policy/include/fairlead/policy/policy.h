@@ -48,6 +48,7 @@ struct fl_policy_facts {
 	/* byte budgets of the link that would be used; UINT64_MAX: none */
 	uint64_t day_left_bytes, deployment_left_bytes;
 	uint64_t day_ends_s; /* when the first is new */
+	bool metered; /* the link that would be used, and nobody has agreed to more than is planned */
 };
 
 struct fl_policy_request {
@@ -56,6 +57,8 @@ struct fl_policy_request {
 	uint64_t expires_s;	/* of the job */
 	uint64_t need_bytes;	/* of space in the store */
 	uint64_t fetch_bytes;	/* over the network, at most */
+	uint64_t fallback_bytes; /* of these: a full artifact's in place of a delta's */
+	uint64_t full_bytes;	/* all that this full artifact has */
 	uint64_t duration_s;	/* estimate: it must be able to finish before the window closes */
 };
 
@@ -67,6 +70,7 @@ enum fl_verdict {
 };
 
 #define FL_POLICY_REASONS_MAX 8
+#define FL_POLICY_FREE_PERCENT 1 /* of a full artifact, that a metered link may cost in place of a delta without consent */
 
 struct fl_policy_reason {
 	const char *rule; /* static, or the policy's name */
