@@ -11,6 +11,7 @@ struct job_body {
 	const char *device_id;
 	const char *intent;
 	struct fl_digest release;
+	const char *artifact;
 	uint64_t expires_s;
 	bool force;
 };
@@ -19,6 +20,7 @@ static const struct fl_field job_fields[] = {
 	FL_REQ(struct job_body, device_id, NAME, FL_NAME_MAX, NULL, ""),
 	FL_REQ(struct job_body, intent, STR, 32, NULL, ""),
 	FL_OPT(struct job_body, release, DIGEST, 0, NULL, ""),
+	FL_OPT(struct job_body, artifact, NAME, 0, NULL, ""),
 	FL_OPT(struct job_body, expires_s, U64, FL_JOBS_EXPIRES_MAX_S, NULL, ""),
 	FL_OPT(struct job_body, force, BOOL, 0, NULL, ""),
 };
@@ -42,6 +44,7 @@ enum fl_rc fl_api_post_job(struct fl_api *api, const struct fl_api_call *call,
 						 .device_id = body.device_id,
 						 .intent = body.intent,
 						 .release = body.release,
+						 .artifact = body.artifact,
 						 .expires_s = body.expires_s,
 						 .force = body.force};
 		rc = fl_jobs_create(api->jobs, &request, &ref, err);

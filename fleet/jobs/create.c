@@ -61,6 +61,16 @@ static enum fl_rc check_request(const struct fl_job_request *r, struct fl_err *e
 	return FL_OK;
 }
 
+/* A name that no component of the release has is an error of whoever asks. */
+static enum fl_rc check_artifact(const struct making *m, struct fl_err *err)
+{
+	const char *id = m->request->artifact;
+	bool known = id == NULL;
+	for (size_t i = 0; i < m->release.components.n && !known; i++)
+		known = fl_component_artifact(&m->release.components.items[i], id, NULL) != NULL;
+	return known ? FL_OK : fl_fail(err, FL_E_BAD_REQUEST, 0, "the release has no artifact '%s'", id);
+}
+
 /* What runs on the device against what would come; what it runs is looked up for its permits_rollback_to. */
 static enum fl_rc check_components(struct making *m, const struct fl_device *device,
 				   struct fl_err *err)
@@ -124,6 +134,7 @@ static enum fl_rc sign(struct making *m, struct fl_err *err)
 		.expires = m->now + life,
 		.intent = r->intent,
 		.release = r->release,
+		.artifact = r->artifact,
 		.urls = {urls, zero(&r->release) ? 0 : 1},
 		.root_version = root->version,
 		.target = r->target,
@@ -155,11 +166,13 @@ static enum fl_rc insert(struct making *m, struct fl_err *err)
 static enum fl_rc note(struct making *m, struct fl_err *err)
 {
 	const struct fl_job_request *r = m->request;
-	char release[FL_DIGEST_TEXT_SIZE] = "", detail[256];
+	char release[FL_DIGEST_TEXT_SIZE] = "", detail[384];
 	if (!zero(&r->release))
 		fl_digest_format(&r->release, release);
-	snprintf(detail, sizeof(detail), "%s %s %s%s%s", r->device_id, r->intent,
-		 r->target_id != NULL ? r->target_id : "", release, r->force ? " force" : "");
+	snprintf(detail, sizeof(detail), "%s %s %s%s%s%s%s", r->device_id, r->intent,
+		 r->target_id != NULL ? r->target_id : "", release,
+		 r->artifact != NULL ? " artifact " : "", r->artifact != NULL ? r->artifact : "",
+		 r->force ? " force" : "");
 	struct fl_audit_entry entry = {m->now, r->actor, "job.create", m->ref.job_id, detail};
 	return fl_audit_add(m->jobs->db, &entry, err);
 }
@@ -170,6 +183,8 @@ static enum fl_rc make(struct making *m, struct fl_err *err)
 	if (!zero(&m->request->release))
 		rc = fl_releases_decode(m->jobs->releases, &m->request->release, &m->arena, &m->release,
 					err);
+	if (rc == FL_OK)
+		rc = check_artifact(m, err);
 	if (rc == FL_OK)
 		rc = fl_registry_get(m->jobs->registry, m->request->device_id, on_device, m, err);
 	if (rc == FL_OK)

@@ -53,6 +53,7 @@ struct fl_job_request {
 	struct fl_digest release; /* zero: the intent needs none */
 	struct fl_digest target;  /* cancel: the job document to withdraw */
 	const char *target_id;
+	const char *artifact; /* preferred, by its id; NULL: the gateway chooses */
 	uint64_t expires_s; /* 0: FL_JOBS_EXPIRES_S */
 	bool force;	    /* don't compare with what the device said of itself: it decides alone */
 };

@@ -81,6 +81,7 @@ static const struct fl_tools_option device_enroll[] = {
 };
 static const struct fl_tools_option deploy[] = {
 	{"device", 'd', true, "ID", "a device to deploy to (repeatable)"},
+	{"artifact", 0, false, "ID", "the artifact to take (default: the gateway's choice)"},
 	{"force", 0, false, NULL, "also where the fleet knows better; the device decides"},
 	{"wait", 'w', false, NULL, "watch the jobs to their end"},
 	{"timeout-s", 0, false, "N", "with --wait: give up after so many seconds"},

@@ -49,6 +49,7 @@ struct deploying {
 	struct fl_tools_call *call;
 	struct fl_tools_fleet *fleet;
 	char release[FL_DIGEST_TEXT_SIZE];
+	const char *artifact; /* NULL: the gateway chooses */
 	uint64_t expires_s, limit_s;
 	struct outcome outcomes[DEVICES_MAX];
 	size_t n;
@@ -78,6 +79,8 @@ static enum fl_rc make_body(const struct deploying *d, const char *device, struc
 	enum fl_rc rc = fl_buf_appendf(
 		body, err, "{\"device_id\":\"%s\",\"intent\":\"install\",\"release\":\"%s\"",
 		device, d->release);
+	if (rc == FL_OK && d->artifact != NULL)
+		rc = fl_buf_appendf(body, err, ",\"artifact\":\"%s\"", d->artifact);
 	if (rc == FL_OK && d->expires_s > 0)
 		rc = fl_buf_appendf(body, err, ",\"expires_s\":%llu",
 				    (unsigned long long)d->expires_s);
@@ -182,7 +185,12 @@ static enum fl_rc read_options(struct deploying *d, struct fl_err *err)
 			return rc;
 		d->outcomes[d->n] = (struct outcome){.device_id = device};
 	}
-	enum fl_rc rc = fl_tools_u64(d->call, "expires-s", 1, FL_U53_MAX, &d->expires_s, err);
+	enum fl_rc rc = FL_OK;
+	d->artifact = fl_tools_opt(d->call, "artifact", NULL);
+	if (d->artifact != NULL)
+		rc = fl_tools_need_name(d->artifact, "--artifact", err);
+	if (rc == FL_OK)
+		rc = fl_tools_u64(d->call, "expires-s", 1, FL_U53_MAX, &d->expires_s, err);
 	if (rc == FL_OK)
 		rc = fl_tools_u64(d->call, "timeout-s", 1, 1u << 20, &d->limit_s, err);
 	return rc == FL_OK ? find_release(d, err) : rc;
