@@ -110,8 +110,8 @@ def image_info(version, release_seq, security_version=1, product=PRODUCT):
                        "security_version": security_version}, separators=(",", ":"))
 
 
-def make_tree(folder, version, release_seq, security_version, init, fill_mib, seed):
-    """A system small enough for a test: half of its bulk is random, by the seed, half compresses well; the same every time."""
+def make_tree(folder, version, release_seq, security_version, init, fill_mib, like, news_mib):
+    """A system small enough for a test: half of its bulk is random, that of release `like`, half compresses well; the same every time."""
     (folder / "usr/sbin").mkdir(parents=True)
     (folder / "usr/lib/fairlead").mkdir(parents=True)
     (folder / "sbin").symlink_to("usr/sbin")
@@ -119,16 +119,18 @@ def make_tree(folder, version, release_seq, security_version, init, fill_mib, se
     if init:
         (folder / "usr/lib/real-init").write_text("#!/bin/sh\n")
         (folder / "usr/sbin/init").symlink_to("/usr/lib/real-init")
-    source = random.Random(seed)
+    source = random.Random(like)
     half = fill_mib << 19
     (folder / "usr/random").write_bytes(source.randbytes(half))
     (folder / "usr/text").write_bytes((b"release %d, the same line again and again\n" % release_seq * (half // 30))[:half])
+    if news_mib:
+        (folder / "usr/news").write_bytes(random.Random(f"news {release_seq}").randbytes(news_mib << 20))
 
 
-def make_image(path, version, release_seq, security_version=1, init=True, size_mib=16, fill_mib=8, seed=None):
-    """An ext4 image of one slot, without root; the bytes depend on nothing but the arguments."""
+def make_image(path, version, release_seq, security_version=1, init=True, size_mib=16, fill_mib=8, like=None, news_mib=0):
+    """An ext4 image of one slot, without root; the bytes depend on nothing but the arguments. `like`: shares its bulk with that release."""
     tree = Path(f"{path}.tree")
-    make_tree(tree, version, release_seq, security_version, init, fill_mib, release_seq if seed is None else seed)
+    make_tree(tree, version, release_seq, security_version, init, fill_mib, like or release_seq, news_mib)
     epoch = "1735689600"
     for name in [tree, *tree.rglob("*")]:
         os.utime(name, (int(epoch), int(epoch)), follow_symlinks=False)

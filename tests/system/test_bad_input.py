@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from faults import documents
+from faults.disk import SmallDisk, small_disk
 from faults.hostile import Answer, HostileFleet
 from harness import BUILD, FINAL, Fleet, eventually, read, sha256
 
@@ -809,36 +810,6 @@ def test_slot_changed_after_staging_is_found_by_the_seal(fleet, stoppable, hosti
 
 
 # a full disk
-
-
-def small_disk(mount_point, mib):
-    """The start of a command line: what follows has a small file system of its own there. Root or not."""
-    mount = f'mount -t tmpfs -o size={mib}m,mode=0755 none "{mount_point}"'
-    if os.getuid() == 0:
-        return ("unshare", "--mount", "--", "sh", "-c", f'{mount} && exec "$0" "$@"')
-    back = f"unshare --user --map-user={os.getuid()} --map-group={os.getgid()} --"
-    return ("unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", f'{mount} && exec {back} "$0" "$@"')
-
-
-class SmallDisk:
-    """The inside of that file system, seen from here."""
-
-    def __init__(self, gateway, mount_point):
-        self.gateway, self.mount_point = gateway, mount_point
-
-    @property
-    def path(self):
-        return Path(f"/proc/{self.gateway.child.pid}/root{self.gateway.folder / self.mount_point}")
-
-    def fill(self):
-        """Until nothing more fits."""
-        with open(self.path / "ballast", "ab", buffering=0) as ballast:
-            with contextlib.suppress(OSError):
-                while ballast.write(bytes(4096)):
-                    pass
-
-    def make_room(self):
-        (self.path / "ballast").unlink()
 
 
 def test_full_disk_of_the_agent(fleet, hostile, new_gateway, published, images):

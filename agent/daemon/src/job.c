@@ -12,6 +12,7 @@
  * not be saved is not acted on: the job waits and tries to save again.
  */
 #include "agent.h"
+#include "spool.h"
 
 #include <fairlead/base/log.h>
 
@@ -96,8 +97,10 @@ static void on_saved(struct fl_db_op *op, enum fl_rc rc, const struct fl_err *er
 	}
 	run->saving = false;
 	run->stored = true;
-	if (fl_job_state_final(run->row.state))
+	if (fl_job_state_final(run->row.state)) {
 		fl_ledger_close(&run->agent->ledger, run);
+		fl_spool_sweep(run->agent);
+	}
 	if (done->report)
 		fl_outbox_wake(&run->agent->outbox);
 	if (!run->parked && !fl_job_state_final(run->row.state) && after_save(run))

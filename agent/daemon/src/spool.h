@@ -30,7 +30,7 @@ enum fl_rc fl_spool_reserve(struct fl_agent *agent, const struct fl_digest *root
 			    struct fl_err *err) FL_CHECKED;
 /* Bytes of the disk that reserving would still take. */
 uint64_t fl_spool_lacks(const struct fl_agent *agent, const struct fl_digest *root, uint64_t size);
-/* Removes what nobody has used for long: after a start, and when a job is over. */
+/* Removes what nobody has used for long: when a job is over. */
 void fl_spool_sweep(struct fl_agent *agent);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* committing ▶ committed, and rolling_back ▶ rolled_back. */
 #include "agent.h"
-#include "spool.h"
 
 #include <fairlead/base/log.h>
 
@@ -120,7 +119,6 @@ void fl_step_close(struct fl_job_run *run)
 {
 	struct fl_err err = {0};
 	const struct fl_ipc_close body = {run->row.job, fl_job_state_name(run->row.state)};
-	fl_spool_sweep(run->agent);
 	fl_helper_call_init(&run->call, on_job_closed, run);
 	if (fl_helper_send(&run->agent->helper, &run->call, FL_FRAME_CLOSE, &body, NULL, 0, &err) != FL_OK)
 		fl_log_err(FL_LOG_WARNING, &err, "job %s: close", run->row.job_id);
