@@ -8,6 +8,10 @@
  *   crash        ready, then gone                              garbage    ready, then bytes that are no frame
  *   slow         ready, then keepalives for ever               refuse     result permanent, plugin_refused
  *
+ *   starved      waits for the end of the output channel, result retry, no_source
+ *
+ * As a decoder (FAKE_DECODER) the same, and: ok   result ok     read   refuses, and tells what it was given to read
+ *
  * And in two processes, as the real one: the outer one holds nothing, the inner one keeps control channel and target
  * for a while after its end was asked for, or after the outer one has died.
  *
@@ -21,6 +25,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -169,6 +174,41 @@ static void observe(const struct fl_ipc_start *start, int target)
 	be_silent();
 }
 
+/* "INPUT SOURCE": the first bytes of both; each may only be read. */
+static void tell(const int *fds, size_t n)
+{
+	char text[64] = "", bytes[8];
+	for (size_t i = 0; i < n; i += 2) { /* the tree of the input stands between them */
+		if ((fcntl(fds[i], F_GETFL) & O_ACCMODE) != O_RDONLY ||
+		    pread(fds[i], bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+			end("retry", "io");
+		for (size_t k = 0; k < sizeof(bytes); k++)
+			(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%02x",
+				       (unsigned)(uint8_t)bytes[k]);
+	}
+	const struct fl_ipc_result result = {"permanent", "plugin_refused", text};
+	send_frame(FL_FRAME_RESULT, &result);
+	be_silent();
+}
+
+static void decode(const char *mode, const int *fds, size_t n_fds)
+{
+	if (strcmp(mode, "read") == 0)
+		tell(fds + 1, n_fds - 1);
+	if (strcmp(mode, "ok") == 0)
+		end("ok", "ok");
+	act(mode, -1);
+}
+
+static void starve(int output)
+{
+	static const struct fl_ipc_empty empty = {false};
+	struct pollfd p = {output, 0, 0};
+	while (poll(&p, 1, 100) == 0)
+		send_frame(FL_FRAME_KEEPALIVE, &empty);
+	end("retry", "no_source");
+}
+
 int main(void)
 {
 	struct fl_err err;
@@ -180,13 +220,14 @@ int main(void)
 	const char *mode = getenv("FAKE_RUNNER");
 	const char *observe_mode = getenv("FAKE_OBSERVE");
 	if (mode == NULL || fl_frame_recv(CONTROL, &frame, fds, &n_fds, &err) != FL_OK ||
-	    fl_frame_decode(FL_FRAME_START, frame.data, frame.len, &arena, &start, &err) != FL_OK ||
-	    start.resources.n != 1)
+	    fl_frame_decode(FL_FRAME_START, frame.data, frame.len, &arena, &start, &err) != FL_OK)
 		return 1;
 	const bool asked = strcmp(start.activity, "observe") == 0;
-	if (n_fds != (asked ? 1 : 2))
+	const bool decodes = strcmp(start.activity, "decode") == 0;
+	const size_t channels = asked ? 0 : start.decoder ? 2 : 1;
+	if (n_fds != channels + start.resources.n || start.resources.n != (decodes ? 3 : 1))
 		return 1;
-	const char *how = asked ? observe_mode : mode;
+	const char *how = asked ? observe_mode : decodes ? getenv("FAKE_DECODER") : mode;
 	if (how != NULL && strcmp(how, "mute") == 0)
 		be_silent();
 	static const char *const protections[] = {"none"};
@@ -195,6 +236,10 @@ int main(void)
 	send_frame(FL_FRAME_READY, &ready);
 	if (asked)
 		observe(&start, fds[0]);
-	act(mode, fds[1]);
+	if (decodes)
+		decode(how, fds, n_fds);
+	if (start.decoder && strcmp(mode, "starved") == 0)
+		starve(fds[1]);
+	act(mode, fds[n_fds - 1]);
 	return 0;
 }

@@ -102,7 +102,15 @@ struct paper_doc paper_release(struct paper *p, const struct paper_release *ask)
 	const struct fl_installed_ref installed = {.size = ask->image_len,
 						   .tree = &tree,
 						   .slot_fill = ask->zero_tail ? "zero" : "keep"};
-	const struct fl_artifact artifact = {.id = "full", .format = "zstd-frames", .frame = 1048576, .size = 100, .tree = &tree};
+	const struct fl_source_ref source = {.release_seq = 1, .size = ask->image_len, .tree = &tree};
+	const struct fl_artifact artifacts[] = {
+		{.id = "full", .format = "zstd-frames", .frame = 1048576, .size = 100, .tree = &tree},
+		{.id = "delta",
+		 .format = "delta",
+		 .size = 50,
+		 .tree = &tree,
+		 .mem_max = ask->delta_memory,
+		 .source = &source}};
 	struct fl_component components[2];
 	for (size_t i = 0; i < 2; i++)
 		components[i] = (struct fl_component){.name = order[i],
@@ -111,7 +119,7 @@ struct paper_doc paper_release(struct paper *p, const struct paper_release *ask)
 						      .release_seq = ask->release_seq,
 						      .security_version = ask->security_version,
 						      .installed = &installed,
-						      .artifacts = {&artifact, 1},
+						      .artifacts = {artifacts, ask->delta_memory == 0 ? 1 : 2},
 						      .restart = "host"};
 	const struct fl_soak soak = {.duration_s = ask->soak_s};
 	const struct fl_health health = {

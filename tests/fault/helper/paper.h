@@ -37,6 +37,7 @@ struct paper_release {
 	bool zero_tail;
 	bool with_app;	      /* a second component, `app`, with the same image */
 	const char *component; /* NULL: rootfs */
+	uint64_t delta_memory; /* of a second artifact, `delta`, against an image of the same size; 0: there is none */
 	const struct fl_digest *permits; /* one release; NULL: none */
 	uint64_t deadline_s;		 /* 0: 600 */
 	uint64_t soak_s;		 /* 0: no soak */
