@@ -660,6 +660,10 @@ def elsewhere(_, request):
     return Answer("302 Found", headers={"Location": f"http://127.0.0.1:1/blobs/sha256-wide1/{request.root}"})
 
 
+def into_the_site(_, request):
+    return Answer("307 Temporary Redirect", headers={"Location": f"https://127.0.0.1:1/blobs/sha256-wide1/{request.root}"})
+
+
 def zeros(fleet, request):
     body, total = true_bytes(fleet, request)
     return Answer.of_range(request, bytes(len(body)), total)
@@ -671,7 +675,8 @@ LIES = {
     "more than was asked for": (too_long, "http_range"),
     "the whole file": (whole_file, "http_range"),
     "another range": (other_range, "http_range"),
-    "a redirect": (elsewhere, "http_status"),
+    "a redirect to another scheme": (elsewhere, "url_refused"),
+    "a redirect into the site": (into_the_site, "url_refused"),
     "not found": (lambda _, request: Answer("404 Not Found"), "http_status"),
     "an error": (lambda _, request: Answer("500 Internal Server Error", body=b"x" * 100), "http_status"),
     "other bytes": (zeros, "chunk_mismatch"),
@@ -692,7 +697,7 @@ def test_source_that_lies(fleet, hostile, device, published, images, what):
     assert device.gateway.slot_digest("b") == sha256(images[2])
 
 
-@pytest.mark.parametrize("what", ["half of it", "endless", "a redirect", "other bytes"])
+@pytest.mark.parametrize("what", ["half of it", "endless", "a redirect into the site", "other bytes"])
 def test_next_source_is_used_when_one_lies(fleet, hostile, device, published, images, what):
     lie, _ = LIES[what]
     urls = [f"{hostile.base}", f"https://{fleet.host}:{fleet.device_port}/"]

@@ -8,9 +8,10 @@ import time
 import pytest
 
 from faults.cache import Cache
+from faults.cdn import Cdn
 from faults.hostile import Answer
 from faults.proxy import Proxy
-from harness import Fleet, Gateway, eventually
+from harness import Fleet, Gateway, eventually, sha256
 
 LIMIT_KIB_S = 256
 RATE = "\n[download]\nrate_kib_s = {}\n"
@@ -118,6 +119,39 @@ def test_a_server_that_asks_for_patience_gets_it(fleet, hostile, new_gateway, pu
     busy = False
     fleet.wait_job(job, "committed")
     assert asked[1] - asked[0] >= 14
+
+
+def sent_to(cdn):
+    """A content rule: a redirect, signed anew each time."""
+    return lambda request: Answer(status="302 Found", headers={"Location": cdn.url(request)})
+
+
+def test_a_redirect_is_followed_and_renews_a_url_that_expires(fleet, hostile, new_gateway, published, images):
+    release = published(2)
+    blob, = (release / "blobs/sha256-wide1").iterdir()
+    with Cdn(fleet, release, good_for=1 << 20) as cdn:
+        hostile.content = sent_to(cdn)
+        gateway = new_gateway(conf="\n[download]\nprivate_redirects = yes\n", via=hostile)
+        gateway.wait_connected()
+        job = fleet.deploy(release, gateway)
+        fleet.wait_job(job, "committed")
+    size = blob.stat().st_size
+    assert fleet.states(job).count("staging") == 1
+    assert next(cdn.numbers) > size >> 20, "each URL was good for a MiB"
+    assert size <= cdn.served <= size * 1.01 + 65536
+    assert not any(cdn.certificates), "it does not learn who asks"
+    assert gateway.slot_digest("b") == sha256(images[2])
+
+
+def test_a_circle_of_redirects_ends(fleet, hostile, new_gateway, published):
+    hostile.content = lambda request: Answer(status="302 Found", headers={"Location": f"{hostile.base}{request.kind}/sha256-wide1/{request.root}"})
+    gateway = new_gateway(via=hostile)
+    gateway.wait_connected()
+    job = fleet.deploy(published(2), gateway)
+    eventually(lambda: fleet.job(job).get("reason") == "http_status", lambda: f"{fleet.job(job)}")
+    assert len(hostile.requests) < 40
+    hostile.content = None
+    fleet.wait_job(job, "committed")
 
 
 @pytest.fixture

@@ -188,8 +188,14 @@ static enum fl_rc load_download(struct fl_config *c, struct fl_err *err)
 	c->download_source = source;
 	struct fl_rate *rate = &c->download_rate;
 	const char *window = fl_conf_get(c->conf, "download", "window", NULL);
+	const char *ca = fl_conf_get(c->conf, "download", "ca", NULL);
 	enum fl_rc rc = fl_conf_bool(c->conf, "download", "full_on_metered", false,
 				     &c->full_on_metered, err);
+	if (rc == FL_OK)
+		rc = fl_conf_bool(c->conf, "download", "private_redirects", false,
+				  &c->private_redirects, err);
+	if (rc == FL_OK && ca != NULL)
+		rc = fl_conf_keep_path(c->conf, ca, &c->arena, &c->download_ca, err);
 	if (rc == FL_OK)
 		rc = fl_conf_u64(c->conf, "download", "rate_kib_s", 0, RATE_KIB_MAX, 0,
 				 &rate->bytes_s, err);

@@ -51,6 +51,8 @@ struct fl_config {
 	struct fl_policy_set policy_set;
 	struct fl_rate download_rate;
 	const char *download_source; /* NULL: none of this gateway's own */
+	const char *download_ca; /* NULL: the fleet's */
+	bool private_redirects;
 	bool full_on_metered; /* in place of a delta, without asking */
 	uint64_t spool_quota_mib, spool_keep_days;
 	size_t n_interfaces;

@@ -2,6 +2,7 @@
 #include "http.h"
 
 #include "curl_library.h"
+#include "http_redirect.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,15 +105,31 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *user)
 	return uv_timer_start(&http->timer, on_timer, timeout_ms == 0 ? 1 : (uint64_t)timeout_ms, 0);
 }
 
+static const char *url_of(const struct fl_http_request *r)
+{
+	return r->moves == 0 ? r->url : r->moved_to;
+}
+
+/* May it not go where it likes? Behind a proxy the address is the proxy's. */
+static bool is_led_astray(const struct fl_http_request *r)
+{
+	return !r->plain && r->http->proxy == NULL && !r->http->private_redirects &&
+	       !fl_http_same_origin(r->url, url_of(r));
+}
+
 /*
  * Close-on-exec: the next program that is started would get it. While there is a limit the kernel may hold no more than the
  * bucket: what it takes from the line before anybody reads it has come in all the same.
  */
 static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	const struct fl_http *http = user;
+	struct fl_http_request *r = user;
+	const struct fl_http *http = r->http;
 	const int few = (int)FL_BUCKET_BYTES / 2; /* doubled by the kernel */
 	(void)purpose;
+	r->kept_out = is_led_astray(r) && fl_http_is_private(&address->addr);
+	if (r->kept_out)
+		return CURL_SOCKET_BAD;
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd >= 0 && http->limited)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few));
@@ -289,14 +306,38 @@ static void release(struct fl_http_request *r)
 	r->running = false;
 }
 
+static enum fl_rc begin(struct fl_http *http, struct fl_http_request *r, struct fl_err *err);
+
+/* FL_OK: another request is on its way. */
+static enum fl_rc follow(struct fl_http_request *r, long status, struct fl_err *err)
+{
+	const char *url = NULL;
+	curl->easy_getinfo(r->easy, CURLINFO_REDIRECT_URL, &url);
+	if (url == NULL || r->moves == FL_HTTP_MOVES_MAX || strlen(url) >= sizeof(r->moved_to))
+		return fl_fail(err, FL_E_HTTP_STATUS, 0, "HTTP %ld that leads nowhere", status);
+	if (!fl_http_scheme_allowed(url, r->plain))
+		return fl_fail(err, FL_E_URL_REFUSED, 0, "HTTP %ld to another scheme: '%.100s'", status, url);
+	memcpy(r->moved_to, url, strlen(url) + 1);
+	r->moves++;
+	release(r);
+	return begin(r->http, r, err);
+}
+
 static void finish(struct fl_http_request *r, CURLcode result)
 {
 	struct fl_err err = {0};
 	long status = 0;
 	enum fl_rc rc = FL_OK;
 	curl->easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (r->cancelled)
+	const bool moved = !r->cancelled && r->ranged && status > 300 && status < 309 && status != 304;
+	if (moved && follow(r, status, &err) == FL_OK)
+		return;
+	if (moved)
+		rc = err.rc;
+	else if (r->cancelled)
 		rc = fl_fail(&err, FL_E_CANCELLED, 0, "ended by the receiver");
+	else if (r->kept_out)
+		rc = fl_fail(&err, FL_E_URL_REFUSED, 0, "redirected to an address of a site: '%.100s'", url_of(r));
 	else if (r->wrong_answer || (result == CURLE_OK && r->ranged && status != 206))
 		rc = fl_fail(&err, status >= 300 ? FL_E_HTTP_STATUS : FL_E_HTTP_RANGE, 0,
 			     "HTTP %ld for bytes %s", status, r->range);
@@ -304,7 +345,8 @@ static void finish(struct fl_http_request *r, CURLcode result)
 		rc = fl_fail(&err, code_of(result), 0, "%s",
 			     r->curl_error[0] != '\0' ? r->curl_error : curl->easy_strerror(result));
 	curl_off_t retry_after_s = 0;
-	curl->easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	if (r->easy != NULL)
+		curl->easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	r->retry_after_s = retry_after_s > 0 ? (uint64_t)retry_after_s : 0;
 	release(r);
 	r->on_done(r, status, rc, &err);
@@ -313,10 +355,10 @@ static void finish(struct fl_http_request *r, CURLcode result)
 static void set_options(struct fl_http *http, struct fl_http_request *r)
 {
 	CURL *e = r->easy;
-	curl->easy_setopt(e, CURLOPT_URL, r->url);
+	curl->easy_setopt(e, CURLOPT_URL, url_of(r));
 	curl->easy_setopt(e, CURLOPT_PRIVATE, r);
 	curl->easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	curl->easy_setopt(e, CURLOPT_OPENSOCKETDATA, http);
+	curl->easy_setopt(e, CURLOPT_OPENSOCKETDATA, r);
 	curl->easy_setopt(e, CURLOPT_WRITEFUNCTION, on_curl_data);
 	curl->easy_setopt(e, CURLOPT_WRITEDATA, r);
 	curl->easy_setopt(e, CURLOPT_ERRORBUFFER, r->curl_error);
@@ -333,10 +375,11 @@ static void set_options(struct fl_http *http, struct fl_http_request *r)
 	curl->easy_setopt(e, CURLOPT_BUFFERSIZE, limited ? LIMITED_RUN : (long)FL_HTTP_RUN_MAX);
 	curl->easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)(limited != http->limited));
 	http->limited = limited;
-	curl->easy_setopt(e, CURLOPT_CAINFO, http->ca_path);
+	curl->easy_setopt(e, CURLOPT_CAINFO,
+			  r->ranged && http->content_ca_path != NULL ? http->content_ca_path : http->ca_path);
 	curl->easy_setopt(e, CURLOPT_CAPATH, NULL);
 	curl->easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (r->with_certificate) {
+	if (r->with_certificate && fl_http_same_origin(r->url, url_of(r))) {
 		curl->easy_setopt(e, CURLOPT_SSLCERT, http->cert_path);
 		curl->easy_setopt(e, CURLOPT_SSLKEY, http->key_path);
 	}
@@ -354,13 +397,9 @@ static void set_options(struct fl_http *http, struct fl_http_request *r)
 	}
 }
 
-enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct fl_err *err)
+static enum fl_rc begin(struct fl_http *http, struct fl_http_request *r, struct fl_err *err)
 {
-	enum fl_rc rc = open_library(http, err);
-	if (rc != FL_OK)
-		return rc;
-	r->http = http;
-	r->checked = r->wrong_answer = r->cancelled = false;
+	r->checked = r->wrong_answer = r->cancelled = r->kept_out = false;
 	r->curl_error[0] = '\0';
 	r->range[0] = '\0';
 	r->headers = NULL;
@@ -378,6 +417,14 @@ enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct
 	}
 	r->running = true;
 	return FL_OK;
+}
+
+enum fl_rc fl_http_start(struct fl_http *http, struct fl_http_request *r, struct fl_err *err)
+{
+	enum fl_rc rc = open_library(http, err);
+	r->http = http;
+	r->moves = 0;
+	return rc == FL_OK ? begin(http, r, err) : rc;
 }
 
 const char *fl_http_local_address(const struct fl_http_request *r)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTPS requests by libcurl's multi interface on the loop: one fleet CA, own certificate where there is one, no redirects,
+ * HTTPS requests by libcurl's multi interface on the loop: one fleet CA, own certificate where there is one,
  * no other scheme than https where the caller does not say so, no content encoding, a deadline without progress. Downloads (ranged requests) share one limit of
- * bytes per second.
+ * bytes per second, and follow redirects (http_redirect.h).
  */
 #ifndef FAIRLEAD_DAEMON_HTTP_H
 #define FAIRLEAD_DAEMON_HTTP_H
@@ -19,6 +19,8 @@ struct fl_http {
 	CURLM *multi; /* NULL before the first request */
 	uv_timer_t timer;
 	const char *ca_path, *cert_path, *key_path; /* kept */
+	const char *content_ca_path; /* of downloads, kept; NULL: the same */
+	bool private_redirects;	     /* may lead to addresses of a site */
 	const char *proxy;			    /* URL, kept; NULL: none */
 	uint64_t (*limit)(void *ctx); /* bytes per second of all downloads now, 0: none; NULL: never one */
 	void *limit_ctx;
@@ -54,6 +56,9 @@ struct fl_http_request {
 	char range[64];
 	char curl_error[CURL_ERROR_SIZE];
 	bool checked, wrong_answer, running, cancelled;
+	char moved_to[2048]; /* where the last redirect led */
+	unsigned moves;
+	bool kept_out;	     /* of an address of a site */
 	struct fl_http_request *next_held;
 };
 

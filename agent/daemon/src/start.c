@@ -110,6 +110,8 @@ static enum fl_rc run_parts(struct fl_agent *agent, struct fl_err *err)
 	agent->http.cert_path = agent->config.certificate_path;
 	agent->http.key_path = agent->config.key_uri + strlen("file:");
 	agent->http.proxy = agent->config.proxy.url;
+	agent->http.content_ca_path = agent->config.download_ca;
+	agent->http.private_redirects = agent->config.private_redirects;
 	agent->http.limit = download_limit;
 	agent->http.limit_ctx = agent;
 	agent->running = true;
