@@ -11,7 +11,6 @@ import argparse
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,11 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
 from faults import documents  # noqa: E402
 from harness import PRODUCT, ROOT, Fleet, Gateway, Keys, descendants, eventually, read, run, sha256  # noqa: E402
-from measure import Peak, Table, Usage, Watch, cpu_seconds, private  # noqa: E402
+from measure import Peak, Table, Usage, Watch, cpu_seconds  # noqa: E402
 
 BENCH = ROOT / "build/bench"
 FLOOR = "curl | openssl dgst | zstd -d | dd conv=fsync"
-IDLE_S = 30
 
 
 def image(number, size):
@@ -166,29 +164,6 @@ def pair(number, folder, fleet, release, images, size, table):
     table.add("wall", "s", mine["wall"], least["wall"])
 
 
-def idle(folder, fleet, images, table):
-    """Private memory of an agent that has been idle for a while, and of a bare libwebsockets client."""
-    client = folder / "lws_client"
-    run("cc", "-O2", "-o", client, Path(__file__).with_name("lws_client.c"), "-lwebsockets")
-    with Gateway(folder / "idle", fleet, "idle", images[1]) as gateway:
-        gateway.wait_connected()
-        enrolled = gateway.kill_program("agent", signal.SIGTERM)  # every start but the first is one without enrolment
-        eventually(lambda: gateway.pid("agent") not in (None, enrolled), "a new agent")
-        gateway.wait_connected()
-        time.sleep(IDLE_S)
-        agent, helper = private(gateway.pid("agent")), private(gateway.pid("helper"))
-        identity = gateway.folder / "var/identity"
-        gateway.power_cut()
-        with subprocess.Popen([client, "localhost", str(fleet.device_port), fleet.ca, identity / "device.pem",
-                               identity / "device.key"], stdout=subprocess.PIPE, text=True) as bare:
-            assert bare.stdout.readline() == "connected\n"
-            time.sleep(5)
-            reference = private(bare.pid)
-            bare.kill()
-    table.add("idle, private memory of the agent", "bytes", agent, reference, "a bare libwebsockets client")
-    table.add("idle, private memory of the helper", "bytes", helper)
-
-
 def main():
     parser = argparse.ArgumentParser(prog="script/bench install", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -207,7 +182,6 @@ def main():
             for number in range(1, arguments.n + 1):
                 pair(number, folder, fleet, release, images, size, table)
                 print(f"pair {number} of {arguments.n}", file=sys.stderr, flush=True)
-            idle(folder, fleet, images, table)
     table.show()
     table.write(BENCH / "install.json")
 
