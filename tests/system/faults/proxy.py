@@ -6,12 +6,14 @@
     assert proxy.asked == {"fleet.invalid:8443"}
 
 proxy.cut = lambda client: bytes or None    # client: "CONNECT host:port" head; the connection is reset after so many bytes
+proxy.idle_s = 0.3                          # or, if it was to be cut, when nothing has passed for so long
 """
 import asyncio
 import base64
 import re
 import socket
 import threading
+import time
 
 PIECE = 16384
 
@@ -19,8 +21,9 @@ PIECE = 16384
 class Proxy:
     def __init__(self, user=None):
         self.user, self.asked, self.refused = user, set(), 0
-        self.cut = None
+        self.cut, self.idle_s = None, None
         self.passed, self.cuts = 0, 0  # bytes down to clients; connections that were reset
+        self.lengths = []  # bytes both ways of connections that are over
         self.loop, self.thread, self.server, self.port = asyncio.new_event_loop(), None, None, None
 
     def __enter__(self):
@@ -74,8 +77,9 @@ class Proxy:
                 side.transport.set_write_buffer_limits(high=0)  # what passed has left us
             tunnel = Tunnel(self, self.cut(head) if self.cut else None)
             try:
-                await asyncio.gather(tunnel.pump(reader, sink, up=True), tunnel.pump(source, writer))
+                await asyncio.gather(tunnel.pump(reader, sink, up=True), tunnel.pump(source, writer), tunnel.watch())
             finally:
+                self.lengths.append(tunnel.length)
                 sink.transport.abort()
         except (OSError, EOFError, asyncio.LimitOverrunError):
             pass
@@ -83,22 +87,33 @@ class Proxy:
             writer.transport.abort()
 
 
-
 class Tunnel:
     """One connection, and how many bytes it may still pass."""
 
     def __init__(self, proxy, left):
-        self.proxy, self.left = proxy, left
+        self.proxy, self.left, self.length, self.last, self.over = proxy, left, 0, time.monotonic(), False
+
+    def reset(self):
+        self.proxy.cuts += not self.over
+        self.over = True
+        raise ConnectionResetError
+
+    async def watch(self):
+        while self.left is not None and self.proxy.idle_s:
+            await asyncio.sleep(self.proxy.idle_s / 4)
+            if time.monotonic() - self.last > self.proxy.idle_s:
+                self.reset()
 
     async def pump(self, source, sink, up=False):
         while data := await source.read(PIECE):
             data = data if self.left is None else data[:self.left]
             self.proxy.passed += 0 if up else len(data)
+            self.length += len(data)
+            self.last = time.monotonic()
             sink.write(data)
             await sink.drain()
             if self.left is not None:
                 self.left -= len(data)
                 if self.left <= 0:
-                    self.proxy.cuts += 1
-                    raise ConnectionResetError
+                    self.reset()
         raise EOFError
