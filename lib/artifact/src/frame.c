@@ -12,6 +12,7 @@
 
 struct fl_frames_decoder {
 	ZSTD_DCtx *ctx;
+	ZSTD_DDict *dictionary; /* owned, NULL: none */
 };
 
 enum fl_rc fl_frames_decoder_new(struct fl_frames_decoder **ret, struct fl_err *err)
@@ -32,7 +33,19 @@ void fl_frames_decoder_free(struct fl_frames_decoder *decoder)
 	if (decoder == NULL)
 		return;
 	(void)ZSTD_freeDCtx(decoder->ctx);
+	(void)ZSTD_freeDDict(decoder->dictionary);
 	free(decoder);
+}
+
+enum fl_rc fl_frames_decoder_set_dictionary(struct fl_frames_decoder *decoder, const void *data,
+					    size_t len, struct fl_err *err)
+{
+	ZSTD_DDict *dictionary = ZSTD_createDDict(data, len);
+	if (dictionary == NULL)
+		return fl_fail(err, FL_E_FORMAT, 0, "zstd dictionary of %zu bytes", len);
+	(void)ZSTD_freeDDict(decoder->dictionary);
+	decoder->dictionary = dictionary;
+	return FL_OK;
 }
 
 /* The frame header descriptor and the window descriptor behind it. */
@@ -80,7 +93,8 @@ enum fl_rc fl_frames_decode(struct fl_frames_decoder *decoder, const void *in, s
 	enum fl_rc rc = check_header(in, in_len, out_len, err);
 	if (rc != FL_OK)
 		return rc;
-	size_t n = ZSTD_decompressDCtx(decoder->ctx, out, out_len, in, in_len);
+	size_t n = ZSTD_decompress_usingDDict(decoder->ctx, out, out_len, in, in_len,
+					      decoder->dictionary);
 	if (ZSTD_isError(n))
 		return fl_fail(err,
 			       ZSTD_getErrorCode(n) == ZSTD_error_dstSize_tooSmall

@@ -155,3 +155,31 @@ Test(artifact_frame, frames_of_old_versions_are_none)
 		cr_assert_eq(decode(n, 3000), FL_E_FORMAT);
 	}
 }
+
+Test(artifact_frame, packed_with_a_dictionary)
+{
+	struct fl_err err;
+	ZSTD_CCtx *ctx = ZSTD_createCCtx();
+	memcpy(plain + 3000, plain, 3000); /* the dictionary has the frame's content */
+	cr_assert_eq(ZSTD_CCtx_loadDictionary(ctx, plain + 3000, 3000), 0);
+	size_t n = pack(ctx, 3000);
+	cr_assert_lt(n, 100);
+	cr_assert_neq(decode(n, 3000), FL_OK, "without it");
+	cr_assert_eq(fl_frames_decoder_set_dictionary(decoder, plain + 3000, 3000, &err), FL_OK);
+	cr_assert_eq(decode(n, 3000), FL_OK);
+	cr_assert_eq(memcmp(out, plain, 3000), 0);
+	cr_assert_eq(fl_frames_decoder_set_dictionary(decoder, plain + 3000, 1000, &err), FL_OK);
+	cr_assert_neq(decode(n, 3000), FL_OK, "a shorter one takes its place");
+	n = pack(ZSTD_createCCtx(), 3000);
+	cr_assert_eq(decode(n, 3000), FL_OK, "a frame that uses none");
+}
+
+Test(artifact_frame, a_dictionary_that_is_none)
+{
+	struct fl_err err;
+	uint8_t bad[64] = {0x37, 0xa4, 0x30, 0xec, 1, 2, 3, 4}; /* zstd's magic, and no tables */
+	cr_assert_eq(fl_frames_decoder_set_dictionary(decoder, bad, sizeof(bad), &err),
+		     FL_E_FORMAT);
+	size_t n = pack(ZSTD_createCCtx(), 1000);
+	cr_assert_eq(decode(n, 1000), FL_OK, "as before");
+}

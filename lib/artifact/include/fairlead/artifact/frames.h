@@ -68,8 +68,15 @@ struct fl_frames_decoder;
 enum fl_rc fl_frames_decoder_new(struct fl_frames_decoder **ret, struct fl_err *err) FL_CHECKED;
 void fl_frames_decoder_free(struct fl_frames_decoder *decoder);
 /*
- * Unpacks one frame into out. in must be exactly one zstd frame (no dictionary, window log ≤
- * FL_FRAMES_WINDOW_LOG, no skippable frame, nothing behind it) that yields exactly out_len bytes.
+ * From now on frames are unpacked with this dictionary (of zstd's format or any bytes; copied).
+ * FL_E_FORMAT: one that zstd refuses.
+ */
+enum fl_rc fl_frames_decoder_set_dictionary(struct fl_frames_decoder *decoder, const void *data,
+					    size_t len, struct fl_err *err) FL_CHECKED;
+/*
+ * Unpacks one frame into out. in must be exactly one zstd frame (none that names a dictionary,
+ * window log ≤ FL_FRAMES_WINDOW_LOG, no skippable frame, nothing behind it) that yields exactly
+ * out_len bytes.
  * Never writes past out_len, whatever the frame claims. FL_E_FORMAT, FL_E_SIZE_MISMATCH; out is
  * then undefined.
  */
