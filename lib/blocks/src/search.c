@@ -21,7 +21,7 @@
 #define READ_SIZE	 65536u
 #define GROUP_BLOCKS_MAX (FL_BLOCKS_GROUP * FL_BLOCKS_PER_FRAME_MAX)
 
-/* Bytes of a base. */
+/* Bytes of a base; less than a block when nobody is at work on them. */
 struct piece {
 	uint64_t at;
 	size_t len;
@@ -223,7 +223,6 @@ static enum fl_rc scan_all(struct search *s, struct fl_err *err)
 	s->found.passes += s->wanted.n > 0;
 	for (unsigned i = 0; rc == FL_OK && i < s->task->bases.n; i++)
 		rc = scan(s, i, err);
-	s->piece.len = 0; /* of another base than `stayed` takes it for */
 	return rc;
 }
 

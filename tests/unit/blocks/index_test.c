@@ -14,10 +14,12 @@
 #include <zstd.h>
 
 #define FRAME  4096u
-#define FRAMES (FL_BLOCKS_GROUP + 5)
+#define FRAMES (2 * FL_BLOCKS_GROUP + 5)
 #define RECORD (LENGTH_SIZE + FL_BLOCKS_HASH_SIZE + BLOCK_HASH_SIZE)
 /* without a dictionary, behind the header */
-#define GROUP_1 (HEADER_SIZE + GROUP_HEAD_SIZE + FL_BLOCKS_GROUP * RECORD)
+#define GROUP	(GROUP_HEAD_SIZE + FL_BLOCKS_GROUP * RECORD)
+#define GROUP_1 (HEADER_SIZE + GROUP)
+#define GROUP_2 (GROUP_1 + GROUP)
 
 static struct world w;
 
@@ -26,7 +28,7 @@ static void set_up(void)
 	const struct fl_blocks_options options = {.frame_size = FRAME, .level = 1,
 						  .dictionary_max = 1};
 	world_make(&w, FRAMES * FRAME, &options);
-	cr_assert_eq(w.claim.index_size, GROUP_1 + GROUP_HEAD_SIZE + 5 * RECORD);
+	cr_assert_eq(w.claim.index_size, GROUP_2 + GROUP_HEAD_SIZE + 5 * RECORD);
 }
 
 static void tear_down(void)
@@ -92,7 +94,7 @@ static const struct {
 	{"a group that begins too early", GROUP_1, 8, true, (uint64_t)-1},
 	{"a group that begins too late", GROUP_1, 8, true, 1},
 	{"a group behind the file", GROUP_1, 8, false, UINT64_MAX},
-	{"a last frame past the end", GROUP_1 + GROUP_HEAD_SIZE + 4 * RECORD, 2, true, 1},
+	{"a last frame past the end", GROUP_2 + GROUP_HEAD_SIZE + 4 * RECORD, 2, true, 1},
 };
 
 Test(blocks_index, every_lie_is_refused)
@@ -105,6 +107,20 @@ Test(blocks_index, every_lie_is_refused)
 		poke(lies[i].at, was, lies[i].len);
 	}
 	cr_assert_eq(read_all(), FL_OK);
+}
+
+/* Consistent with its neighbour: nothing but the place itself is wrong. */
+Test(blocks_index, groups_that_are_moved_together)
+{
+	struct fl_err err;
+	struct fl_blocks_frame frame;
+	poke(GROUP_1, peek(GROUP_1, 8) + w.claim.blocks_size, 8);
+	poke(GROUP_2, peek(GROUP_2, 8) + w.claim.blocks_size, 8);
+	world_open(&w);
+	cr_assert_eq(fl_blocks_index_frame(w.index, FL_BLOCKS_GROUP, &frame, &err), FL_E_FORMAT);
+	poke(HEADER_SIZE, 1, 8);
+	poke(GROUP_1, peek(GROUP_1, 8) - w.claim.blocks_size + 1, 8);
+	cr_assert_eq(fl_blocks_index_frame(w.index, 0, &frame, &err), FL_E_FORMAT);
 }
 
 Test(blocks_index, claims_that_are_others)
@@ -123,15 +139,58 @@ Test(blocks_index, claims_that_are_others)
 	cr_assert_eq(read_all(), FL_OK);
 }
 
-Test(blocks_index, more_frames_than_bytes)
+/* Refused before a group is read. */
+Test(blocks_index, frames_that_cannot_be_in_the_file)
 {
-	poke(16, FRAMES - 1, 8);
-	w.claim.blocks_size = FRAMES - 1;
+	struct fl_err err;
+	const uint64_t impossible[] = {FRAMES - 1, FRAMES * fl_frames_length_max(FRAME) + 1};
+	for (size_t i = 0; i < 2; i++) {
+		poke(16, impossible[i], 8);
+		w.claim.blocks_size = impossible[i];
+		cr_assert_eq(fl_blocks_index_open(&w.claim, &w.input, &w.index, &err), FL_E_FORMAT);
+	}
+	poke(8, 0, 8); /* an empty image has no group that could tell */
+	poke(16, 1, 8);
+	w.claim = (struct fl_blocks_claim){0, 1, HEADER_SIZE, FRAME};
+	cr_assert_eq(fl_blocks_index_open(&w.claim, &w.input, &w.index, &err), FL_E_FORMAT);
+}
+
+/* Their sum is right, they are not. */
+Test(blocks_index, lengths_that_make_up_for_each_other)
+{
+	const uint64_t first = HEADER_SIZE + GROUP_HEAD_SIZE, second = first + RECORD;
+	const uint64_t one = peek(first, 2), other = peek(second, 2);
+	const uint64_t most = fl_frames_length_max(FRAME);
+	/* nothing, what it had is the next one's */
+	cr_assert_leq(one + other, most);
+	poke(first, 0, 2);
+	poke(second, one + other, 2);
 	cr_assert_eq(read_all(), FL_E_FORMAT);
-	const uint64_t most = FRAMES * fl_frames_length_max(FRAME);
-	poke(16, most + 1, 8);
-	w.claim.blocks_size = most + 1;
+	poke(second, other, 2);
+	/* too much, at the cost of as many others as that takes */
+	uint64_t gained = 0;
+	for (uint64_t at = second; gained + one <= most; at += RECORD) {
+		gained += peek(at, 2) - 1;
+		poke(at, 1, 2);
+	}
+	poke(first, one + gained, 2);
 	cr_assert_eq(read_all(), FL_E_FORMAT);
+}
+
+Test(blocks_index, a_bad_group_spoils_no_other)
+{
+	struct fl_err err;
+	struct fl_blocks_frame frame, again;
+	world_open(&w);
+	cr_assert_eq(fl_blocks_index_frame(w.index, 5, &frame, &err), FL_OK);
+	poke(GROUP_1 + GROUP_HEAD_SIZE, 0, 2);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(fl_blocks_index_frame(w.index, FL_BLOCKS_GROUP + 5, &again, &err),
+			     FL_E_FORMAT);
+		cr_assert_eq(fl_blocks_index_frame(w.index, 5, &again, &err), FL_OK);
+		cr_assert_eq(again.offset, frame.offset);
+		cr_assert_eq(memcmp(again.hash, frame.hash, sizeof(frame.hash)), 0);
+	}
 }
 
 Test(blocks_index, cut_anywhere)

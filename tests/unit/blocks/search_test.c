@@ -210,8 +210,13 @@ Test(blocks_search, may_be_ended)
 #define BIG_EVERY   4001u /* such a block stands in the base */
 #define BIG_GROUP	(GROUP_HEAD_SIZE + FL_BLOCKS_GROUP * RECORD_SIZE_MAX)
 
+static bool fickle; /* another index at every reading */
+
 static uint64_t made_up_hash(uint64_t block)
 {
+	static uint64_t salt;
+	if (fickle)
+		return (++salt * UINT64_C(0x9e3779b97f4a7c15)) >> ROLL_SHIFT;
 	if (block % BIG_EVERY == 0)
 		return block_hash(w.image + block / BIG_EVERY * BLOCK);
 	return (block + 1) * UINT64_C(0x9e3779b97f4a7c15) >> ROLL_SHIFT;
@@ -300,4 +305,20 @@ Test(blocks_search, larger_than_memory)
 	(void)before;
 	(void)after;
 #endif
+}
+
+/* Whoever gives the bytes of the index may change them: what is resolved was then never looked for. */
+Test(blocks_search, an_index_that_changes_while_it_is_read)
+{
+	struct fl_err err;
+	struct fl_blocks_found found;
+	uint8_t header[HEADER_SIZE];
+	world_set_base(&w, w.image, LEN);
+	fl_blocks_index_free(w.index);
+	fickle = true;
+	w.index = made_up(header);
+	const struct fl_blocks_task task = {.bases = {&w.base_fd, 1}, .plan = w.plan_fd};
+	cr_assert_eq(fl_blocks_search(w.index, &task, &found, &err), FL_OK, "%s", err.msg);
+	cr_assert_eq(found.blocks_found, 0);
+	cr_assert_eq(found.frames_lacking, BIG_FRAMES);
 }
