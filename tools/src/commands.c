@@ -2,6 +2,8 @@
 /* The table of commands: what stands here is the command line of `fairlead`. */
 #include "commands.h"
 
+#include <fairlead/blocks/search.h>
+
 #define OPTIONS(array) (array), sizeof(array) / sizeof((array)[0])
 #define NO_OPTIONS     NULL, 0
 
@@ -76,6 +78,14 @@ static const struct fl_tools_option release_verify[] = {
 static const struct fl_tools_option delta_create[] = {
 	{"output", 'o', true, "DIR", "the folder it is added to"},
 };
+static const struct fl_tools_option blocks_create[] = {
+	{"output", 'o', true, "DIR", "the folder they are added to"},
+	{"frame", 0, false, "BYTES", "image bytes per frame, n x 4096 up to 32768 (default 8192)"},
+	{"level", 0, false, "N", "zstd level, 1 to 22 (default 19)"},
+};
+static const struct fl_tools_option blocks_plan[] = {
+	{"image", 0, false, "IMAGE", "compare what is found with the image"},
+};
 static const struct fl_tools_option device_enroll[] = {
 	{"identity", 0, true, "sha256:HEX", "digest of the device key's SubjectPublicKeyInfo"},
 };
@@ -130,6 +140,12 @@ const struct fl_tools_command fl_tools_commands[] = {
 
 	{"delta create", "SOURCE IMAGE", 2, 2, false, "Make what turns one image into the next",
 	 OPTIONS(delta_create), fl_tools_delta_create},
+	{"blocks create", "IMAGE", 1, 1, false,
+	 "Make the blocks of an image, for devices that have anything", OPTIONS(blocks_create),
+	 fl_tools_blocks_create},
+	{"blocks plan", "INDEX BASE...", 2, 1 + FL_BLOCKS_BASES_MAX, false,
+	 "Show what a device that has BASE would fetch", OPTIONS(blocks_plan),
+	 fl_tools_blocks_plan},
 
 	{"device enroll", "ID", 1, 1, true, "Let a device with this identity enroll",
 	 OPTIONS(device_enroll), fl_tools_device_enroll},

@@ -95,7 +95,7 @@ static enum fl_rc add_tree(const char *dir, int fd, struct fl_tools_ref *ret, st
 	return rc;
 }
 
-static unsigned workers(void)
+unsigned fl_tools_workers(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
@@ -162,7 +162,7 @@ enum fl_rc fl_tools_content_pack(const char *dir, const char *image, uint32_t fr
 	FL_AUTO_FD fd = open(image, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fl_fail(err, fl_rc_from_errno(errno), errno, "image '%s'", image);
-	const struct fl_frames_options options = {frame_size, level, workers()};
+	const struct fl_frames_options options = {frame_size, level, fl_tools_workers()};
 	enum fl_rc rc = add_tree(dir, fd, installed, err);
 	if (rc == FL_OK)
 		rc = add_blob(dir, fd, &options, transport, err);

@@ -39,6 +39,8 @@ enum fl_rc fl_tools_blob_begin(const char *dir, int *ret, struct fl_err *err) FL
 enum fl_rc fl_tools_blob_keep(const char *dir, int fd, struct fl_tools_ref *ret,
 			      struct fl_err *err) FL_CHECKED;
 void fl_tools_blob_drop(const char *dir);
+/* Threads to pack with: one per processor, at most 16. */
+unsigned fl_tools_workers(void);
 /*
  * Packs an image as zstd-frames into dir: its blob, the tree of that, and the tree of the image.
  * *installed is of the image, *transport of the blob.
