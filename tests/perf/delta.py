@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deltas beside those of xdelta3 (-S lzma) and bsdiff.
+"""Deltas beside those of xdelta3 (-S lzma) and bsdiff; blocks out of any base beside casync.
 
 Two releases of a gateway's system, as ext4 image (512 MiB) and as tar: Debian 12 as it was last released, and with all
 updates since, a kernel among them. Made once, from the archive, and cached. Three firmwares made with
@@ -7,9 +7,13 @@ gcc-arm-none-eabi: a fix, a feature, another optimisation of a library. Each del
 
 Time and memory are those of the ext4 pair, runs interleaved: `fairlead delta create` (which hashes both images, and
 decodes what it made) beside `xdelta3 -e`, the decoder in a bare host beside `xdelta3 -d`, both writing a file.
+
+"Any base" is what a device fetches that has the old image, and for which nothing was made against it: the frames that lack, the
+whole block index, the trees of image and index; beside the chunks that casync's store of the old image lacks, and its index.
 """
 import argparse
 import filecmp
+import json
 import os
 import re
 import subprocess
@@ -174,6 +178,21 @@ class Bench:
         return (self.folder / "bsdiff").stat().st_size
 
 
+def chunks_of(store):
+    return {path: path.stat().st_size for path in store.rglob("*.cacnk")}
+
+
+def casync(folder, source, image):
+    """Bytes that casync fetches for the image where the source is."""
+    store = folder / "casync"
+    run("casync", "make", f"--store={store}", folder / "source.caibx", source, stdout=subprocess.DEVNULL)
+    before = chunks_of(store)
+    run("casync", "make", f"--store={store}", folder / "image.caibx", image, stdout=subprocess.DEVNULL)
+    fetched = sum(size for path, size in chunks_of(store).items() if path not in before)
+    run("rm", "-r", store)
+    return fetched + (folder / "image.caibx").stat().st_size
+
+
 def size_of(delta):
     return delta.stat().st_size
 
@@ -188,6 +207,22 @@ def firmwares(bench, table):
         table.add(f"firmware, {name}", "kB", size_of(delta) / 1000, others[peer] / 1000, peer)
         worst = max(worst, (size_of(delta) / others[peer], size_of(delta) / 1000, others[peer] / 1000, f"{peer}, the worst of the pairs"))
     table.add("mcu size", "kB", *worst[1:])
+
+
+def any_base(bench, name, pair, table):
+    source, image = pair
+    made = subprocess.run([BUILD / "bin/fairlead", "blocks", "create", image, "-o", bench.folder / "blocks", "--json"], check=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+    index = bench.folder / "blocks/blobs/sha256-wide1" / json.loads(made)["index"].removeprefix("sha256:")
+    command = [BUILD / "bin/fairlead", "blocks", "plan", index, source]
+    plan = json.loads(subprocess.run([*command, "--image", image, "--json"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout)
+    if plan["frames_wrong"]:
+        sys.exit(f"{image}: {plan['frames_wrong']} frames of the base are not those of the image")
+    table.add(f"any base{name}", "bytes", plan["bytes"], casync(bench.folder, source, image), "casync, new chunks and index")
+    cpu, memory = measured(*command)
+    table.add(f"search{name} cpu", "s", cpu)
+    table.add(f"search{name} memory", "bytes", memory)
+    run("rm", "-r", bench.folder / "blocks")
 
 
 def times(bench, pair, n, table):
@@ -218,6 +253,8 @@ def main():
         table.add("tar size", "bytes", size_of(delta), size_of(bench.xdelta3(*pairs["tar"])[0]))
         if arguments.bsdiff:
             table.add("tar beside bsdiff", "bytes", size_of(delta), bench.bsdiff(*pairs["tar"]), "bsdiff")
+        any_base(bench, "", pairs["ext4"], table)
+        any_base(bench, ", tar", pairs["tar"], table)
         times(bench, pairs["ext4"], arguments.n, table)
     table.show()
     table.write(ROOT / "build/bench/delta.json")
