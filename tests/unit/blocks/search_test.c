@@ -8,6 +8,8 @@
 #include <fairlead/base/file.h>
 
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,22 @@
 #define FRAME 8192u
 
 static struct world w;
+
+/* A medium with a bad place, instead of libc's: what overlaps it can't be read. */
+static int damaged_fd = -1;
+static off_t damaged_from, damaged_to;
+
+ssize_t pread(int fd, void *data, size_t len, off_t at)
+{
+	static ssize_t (*real)(int, void *, size_t, off_t);
+	if (real == NULL) /* a function pointer is no object: POSIX's own way to say this */
+		*(void **)&real = dlsym(RTLD_NEXT, "pread64");
+	if (fd == damaged_fd && at < damaged_to && at + (off_t)len > damaged_from) {
+		errno = EIO;
+		return -1;
+	}
+	return real(fd, data, len, at);
+}
 
 static void set_up(void)
 {
@@ -60,23 +78,24 @@ Test(blocks_search, an_empty_base_and_one_too_short)
 	cr_assert(world_comes_right(&w));
 }
 
-/* Two blocks changed: one byte at the beginning of one, one at the end of the other. */
+/* Three blocks changed by a byte: at the beginning of one, within one, at the end of one. */
 Test(blocks_search, only_frames_that_changed_lack)
 {
 	uint8_t *base = malloc(LEN);
 	memcpy(base, w.image, LEN);
 	base[20 * BLOCK] ^= 1;
+	base[22 * BLOCK + 77] ^= 1;
 	base[301 * BLOCK + BLOCK - 1] ^= 1;
 	world_set_base(&w, base, LEN);
 	const struct fl_blocks_found found = world_search(&w);
-	cr_assert_eq(found.blocks_found, N - 2);
-	cr_assert_eq(found.frames_lacking, 2);
+	cr_assert_eq(found.blocks_found, N - 3);
+	cr_assert_eq(found.frames_lacking, 3);
 	cr_assert_eq(found.runs_lacking, 2);
 	for (uint32_t k = 0; k < N / 2; k++) {
 		struct fl_err err;
 		bool lacks;
 		cr_assert_eq(fl_blocks_plan_lacks(w.index, w.plan_fd, k, &lacks, &err), FL_OK);
-		cr_assert_eq(lacks, k == 10 || k == 150, "frame %u", k);
+		cr_assert_eq(lacks, k == 10 || k == 11 || k == 150, "frame %u", k);
 	}
 	cr_assert(world_comes_right(&w));
 	free(base);
@@ -151,6 +170,25 @@ Test(blocks_search, a_base_that_cannot_be_read_has_nothing)
 	cr_assert_eq(world_search(&w).blocks_found, 0);
 }
 
+/* What lies before and behind the bad place is found, whether it moved or stayed. */
+Test(blocks_search, a_bad_place_costs_what_is_near)
+{
+	uint8_t *base = malloc(LEN + 3);
+	memcpy(base + 3, w.image, LEN);
+	for (size_t moved = 0; moved <= 3; moved += 3) {
+		world_set_base(&w, base + 3 - moved, LEN + moved);
+		damaged_fd = w.base_fd;
+		damaged_from = 300 * BLOCK;
+		damaged_to = 301 * BLOCK;
+		const struct fl_blocks_found found = world_search(&w);
+		cr_assert(found.blocks_found < N && found.blocks_found >= N - 2 * 65536 / BLOCK,
+			  "%llu", (unsigned long long)found.blocks_found);
+		cr_assert(world_comes_right(&w));
+		damaged_fd = -1;
+	}
+	free(base);
+}
+
 Test(blocks_search, bases_that_cannot_be)
 {
 	struct fl_err err;
@@ -184,6 +222,41 @@ static enum fl_rc count_down(void *ctx, struct fl_err *err)
 {
 	int *left = ctx;
 	return --*left > 0 ? FL_OK : fl_fail(err, FL_E_CANCELLED, 0, "enough");
+}
+
+static enum fl_rc count_up(void *ctx, struct fl_err *err)
+{
+	(void)err;
+	++*(unsigned *)ctx;
+	return FL_OK;
+}
+
+/* Two blocks that return all over the image: a base is not read farther than to the second. */
+Test(blocks_search, ends_when_all_is_found)
+{
+	struct fl_err err;
+	struct fl_blocks_found found;
+	unsigned n = 0;
+	const struct fl_blocks_options options = {.level = 1};
+	uint8_t *base = malloc(LEN);
+	fill(base, LEN, 31);
+	memcpy(base + 70000, w.image + 4 * BLOCK, 2 * (size_t)BLOCK);
+	memcpy(base + 20000, base + 70000, BLOCK); /* the one twice before the other */
+	for (uint32_t i = 0; i < N; i++)
+		memcpy(w.image + i * BLOCK, base + 70000 + i % 2 * BLOCK, BLOCK);
+	cr_assert_eq(fl_pwrite_all(w.image_fd, w.image, LEN, 0, &err), FL_OK);
+	cr_assert_eq(fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim,
+				      &err),
+		     FL_OK, "%s", err.msg);
+	fl_blocks_index_free(w.index);
+	world_open(&w);
+	world_set_base(&w, base, LEN);
+	const struct fl_blocks_task task = {
+		.bases = {&w.base_fd, 1}, .plan = w.plan_fd, .passed = count_up, .ctx = &n};
+	cr_assert_eq(fl_blocks_search(w.index, &task, &found, &err), FL_OK, "%s", err.msg);
+	cr_assert_eq(found.blocks_found, N);
+	cr_assert_leq(n, 3, "one for the group, two pieces of the base: %u", n);
+	free(base);
 }
 
 Test(blocks_search, may_be_ended)
