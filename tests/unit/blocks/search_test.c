@@ -119,6 +119,24 @@ Test(blocks_search, found_at_any_place)
 	}
 }
 
+/* The image's last block is filled up with zeros; so a base gives it that has zeros behind it. */
+Test(blocks_search, the_last_block_is_short)
+{
+	struct world odd;
+	uint8_t base[3 * BLOCK] = {9, 9, 9};
+	const struct fl_blocks_options options = {.level = 1};
+	world_make(&odd, BLOCK + 904, &options);
+	world_open(&odd);
+	memcpy(base + 3, odd.image, odd.image_len);
+	world_set_base(&odd, base, 3 + odd.image_len);
+	cr_assert_eq(world_search(&odd).blocks_found, 1);
+	cr_assert(world_comes_right(&odd));
+	world_set_base(&odd, base, sizeof(base));
+	cr_assert_eq(world_search(&odd).blocks_found, 2);
+	cr_assert(world_comes_right(&odd));
+	world_free(&odd);
+}
+
 /* In another order, each at another distance. */
 Test(blocks_search, found_in_any_order)
 {
