@@ -186,9 +186,8 @@ enum fl_rc fl_tools_blocks_create(struct fl_tools_call *call, struct fl_err *err
 	if (rc == FL_OK)
 		rc = fl_tools_u64(call, "frame", FL_BLOCKS_BLOCK_SIZE, FL_BLOCKS_FRAME_MAX, &frame,
 				  err);
-	const struct fl_blocks_options options = {.frame_size = (uint32_t)frame,
-						  .level = (int)level,
-						  .workers = fl_tools_workers()};
+	const struct fl_blocks_options options = {
+		.frame_size = (uint32_t)frame, .level = (int)level, .workers = fl_tools_workers()};
 	if (rc == FL_OK)
 		rc = make(fl_tools_opt(call, "output", NULL), call->args[0], &options, &r, err);
 	return rc == FL_OK ? print(call, &r, err) : fl_wrap(err, rc, "create blocks");

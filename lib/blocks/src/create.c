@@ -39,8 +39,8 @@ struct worker {
 struct creation {
 	int image, blocks, index;
 	struct fl_blocks_claim claim;
-	uint64_t n;	      /* frames */
-	uint8_t *dictionary;  /* owned */
+	uint64_t n;	     /* frames */
+	uint8_t *dictionary; /* owned */
 	size_t dictionary_len;
 	ZSTD_CDict *prepared; /* owned, NULL: no dictionary */
 	unsigned n_workers;
@@ -166,9 +166,9 @@ static enum fl_rc write_header(struct creation *c, struct fl_err *err)
 	put_be(p + 24, c->claim.frame_size, 4);
 	put_be(p + 28, c->dictionary_len, 4);
 	enum fl_rc rc = fl_pwrite_all(c->index, p, sizeof(p), 0, err);
-	return rc == FL_OK ? fl_pwrite_all(c->index, c->dictionary, c->dictionary_len, HEADER_SIZE,
-					   err)
-			   : rc;
+	return rc == FL_OK
+		       ? fl_pwrite_all(c->index, c->dictionary, c->dictionary_len, HEADER_SIZE, err)
+		       : rc;
 }
 
 static enum fl_rc write_all(struct creation *c, struct fl_err *err)

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <zdict.h>
 
-#define DICTIONARY_MIN ((size_t)4096)
-#define IMAGE_PER_BYTE 128u /* of dictionary: it is fetched, too */
+#define DICTIONARY_MIN	((size_t)4096)
+#define IMAGE_PER_BYTE	128u /* of dictionary: it is fetched, too */
 #define SAMPLE_PER_BYTE 100u /* what zstd's authors recommend */
-#define SAMPLES_MIN    ((size_t)8)
+#define SAMPLES_MIN	((size_t)8)
 
 struct samples {
 	uint8_t *data; /* owned */
@@ -53,8 +53,7 @@ enum fl_rc dictionary_train(int image, uint64_t image_size, uint32_t frame_size,
 				? fl_fail(err, FL_E_NO_MEMORY, 0, "samples")
 				: take_samples(image, image_size, frame_size, &s, err);
 	if (rc == FL_OK && s.n >= SAMPLES_MIN) {
-		const size_t n =
-			ZDICT_trainFromBuffer(out, size, s.data, s.sizes, (unsigned)s.n);
+		const size_t n = ZDICT_trainFromBuffer(out, size, s.data, s.sizes, (unsigned)s.n);
 		*len = ZDICT_isError(n) ? 0 : n;
 	}
 	free(s.data);

@@ -61,8 +61,7 @@ static enum fl_rc read_header(const struct fl_blocks_input *input, struct header
 	    h.dictionary_len > FL_BLOCKS_DICTIONARY_MAX)
 		return bad(err, "a size is out of range");
 	const uint64_t n = frames_of(h.claim.image_size, h.claim.frame_size);
-	h.claim.index_size =
-		HEADER_SIZE + h.dictionary_len + groups_size(n, h.claim.frame_size);
+	h.claim.index_size = HEADER_SIZE + h.dictionary_len + groups_size(n, h.claim.frame_size);
 	*ret = h;
 	return FL_OK;
 }
@@ -78,7 +77,7 @@ static bool blocks_size_possible(const struct fl_blocks_claim *claim)
 enum fl_rc fl_blocks_claim_of(const struct fl_blocks_input *input, uint64_t index_size,
 			      struct fl_blocks_claim *ret, struct fl_err *err)
 {
-	struct header h;
+	struct header h = {0};
 	enum fl_rc rc = read_header(input, &h, err);
 	if (rc != FL_OK)
 		return rc;
@@ -98,7 +97,7 @@ enum fl_rc fl_blocks_index_open(const struct fl_blocks_claim *claim,
 				const struct fl_blocks_input *input, struct fl_blocks_index **ret,
 				struct fl_err *err)
 {
-	struct header h;
+	struct header h = {0};
 	enum fl_rc rc = read_header(input, &h, err);
 	if (rc != FL_OK)
 		return rc;
@@ -175,10 +174,9 @@ static enum fl_rc load_group(struct fl_blocks_index *index, uint32_t group, stru
 		return fl_wrap(err, rc, "block index");
 	if (group == 0 && get_be(index->bytes, GROUP_HEAD_SIZE) != 0)
 		return bad(err, "a gap before the first frame");
-	rc = place_frames(index, m,
-			  last ? index->claim.blocks_size
-			       : get_be(index->bytes + len, GROUP_HEAD_SIZE),
-			  err);
+	rc = place_frames(
+		index, m,
+		last ? index->claim.blocks_size : get_be(index->bytes + len, GROUP_HEAD_SIZE), err);
 	if (rc == FL_OK)
 		index->group = group;
 	return rc;

@@ -9,13 +9,14 @@
 
 #include <string.h>
 
-#define INDEX_MAGIC	  "FLBI"
-#define INDEX_VERSION	  1u
-#define HEADER_SIZE	  32u
-#define GROUP_HEAD_SIZE	  8u
-#define LENGTH_SIZE	  2u
-#define BLOCK_HASH_SIZE	  6u
-#define RECORD_SIZE_MAX	  (LENGTH_SIZE + FL_BLOCKS_HASH_SIZE + FL_BLOCKS_PER_FRAME_MAX * BLOCK_HASH_SIZE)
+#define INDEX_MAGIC	"FLBI"
+#define INDEX_VERSION	1u
+#define HEADER_SIZE	32u
+#define GROUP_HEAD_SIZE 8u
+#define LENGTH_SIZE	2u
+#define BLOCK_HASH_SIZE 6u
+#define RECORD_SIZE_MAX                                                                            \
+	(LENGTH_SIZE + FL_BLOCKS_HASH_SIZE + FL_BLOCKS_PER_FRAME_MAX * BLOCK_HASH_SIZE)
 #define FRAME_HASH_PREFIX "FLBK"
 
 static inline uint64_t get_be(const uint8_t *p, size_t len)

@@ -20,8 +20,8 @@ static enum fl_rc read_places(struct fl_blocks_index *index, int plan, uint32_t 
 	const uint64_t first = (uint64_t)k * (claim->frame_size / FL_BLOCKS_BLOCK_SIZE);
 	ret->image_len = frame_image_len(claim->image_size, claim->frame_size, k);
 	ret->n = (ret->image_len + FL_BLOCKS_BLOCK_SIZE - 1) / FL_BLOCKS_BLOCK_SIZE;
-	enum fl_rc rc = fl_pread_all(plan, bytes, (size_t)ret->n * PLACE_SIZE, first * PLACE_SIZE,
-				     err);
+	enum fl_rc rc =
+		fl_pread_all(plan, bytes, (size_t)ret->n * PLACE_SIZE, first * PLACE_SIZE, err);
 	for (uint32_t b = 0; rc == FL_OK && b < ret->n; b++)
 		ret->places[b] = get_be(bytes + (size_t)b * PLACE_SIZE, PLACE_SIZE);
 	return rc == FL_OK ? rc : fl_wrap(err, rc, "plan");
@@ -38,7 +38,7 @@ static bool lacks_one(const struct frame_places *p)
 enum fl_rc fl_blocks_plan_lacks(struct fl_blocks_index *index, int plan, uint32_t k, bool *lacks,
 				struct fl_err *err)
 {
-	struct frame_places p;
+	struct frame_places p = {0};
 	enum fl_rc rc = read_places(index, plan, k, &p, err);
 	if (rc == FL_OK)
 		*lacks = lacks_one(&p);
@@ -49,7 +49,7 @@ enum fl_rc fl_blocks_plan_gather(struct fl_blocks_index *index, int plan,
 				 const struct fl_blocks_bases *bases, uint32_t k, void *out,
 				 struct fl_err *err)
 {
-	struct frame_places p;
+	struct frame_places p = {0};
 	enum fl_rc rc = read_places(index, plan, k, &p, err);
 	if (rc == FL_OK && lacks_one(&p))
 		rc = fl_fail(err, FL_E_NOT_FOUND, 0, "frame %u lacks", k);

@@ -70,8 +70,7 @@ static uint32_t group_end(const struct search *s, uint32_t group)
 
 static uint64_t first_block(const struct search *s, uint32_t k)
 {
-	return (uint64_t)k *
-	       (fl_blocks_index_claim(s->index)->frame_size / FL_BLOCKS_BLOCK_SIZE);
+	return (uint64_t)k * (fl_blocks_index_claim(s->index)->frame_size / FL_BLOCKS_BLOCK_SIZE);
 }
 
 /* Is the block of that hash where it was, in the first base? */
@@ -155,8 +154,7 @@ static enum fl_rc resolve(struct search *s, uint32_t group, struct fl_err *err)
 		struct fl_blocks_frame frame;
 		rc = fl_blocks_index_frame(s->index, k, &frame, err);
 		if (rc == FL_OK)
-			resolve_frame(s, &frame,
-				      s->places + (first_block(s, k) - at) * PLACE_SIZE);
+			resolve_frame(s, &frame, s->places + (first_block(s, k) - at) * PLACE_SIZE);
 	}
 	return rc == FL_OK ? fl_pwrite_all(s->task->plan, s->places, len, at * PLACE_SIZE, err)
 			   : rc;

@@ -21,8 +21,8 @@ static uint32_t dictionary_len(const struct world *w)
 
 Test(blocks_create, images_of_every_length_come_back)
 {
-	static const size_t lengths[] = {0,	1,	4095,	   4096,	     4097,
-					 8192,	65535,	100000,	   1024 * 4096,	     1024 * 4096 + 1,
+	static const size_t lengths[] = {0,	      1,     4095,   4096,	  4097,
+					 8192,	      65535, 100000, 1024 * 4096, 1024 * 4096 + 1,
 					 3 * MIB + 17};
 	static const uint32_t frames[] = {4096, 12288, 32768};
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
@@ -86,9 +86,9 @@ static uint64_t packed_size(uint8_t *image, size_t len, uint32_t dictionary_max,
 	world_make(&w, 0, &options);
 	fl_close(&w.image_fd);
 	w.image_fd = file_of(image, len);
-	cr_assert_eq(fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim,
-				      &err),
-		     FL_OK, "%s", err.msg);
+	cr_assert_eq(
+		fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim, &err),
+		FL_OK, "%s", err.msg);
 	free(w.image);
 	w.image = memcpy(malloc(len), image, len);
 	w.image_len = len;

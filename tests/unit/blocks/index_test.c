@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reader: every way of lying that it must refuse, and frames that are not what they should be. */
+/* The reader: every way of lying that it must refuse, and frames that are not what they should be.
+ */
 #include "world.h"
 
 #include "layout.h"
@@ -25,8 +26,8 @@ static struct world w;
 
 static void set_up(void)
 {
-	const struct fl_blocks_options options = {.frame_size = FRAME, .level = 1,
-						  .dictionary_max = 1};
+	const struct fl_blocks_options options = {
+		.frame_size = FRAME, .level = 1, .dictionary_max = 1};
 	world_make(&w, FRAMES * FRAME, &options);
 	cr_assert_eq(w.claim.index_size, GROUP_2 + GROUP_HEAD_SIZE + 5 * RECORD);
 }
@@ -247,7 +248,8 @@ Test(blocks_index, another_frame_or_length)
 	cr_assert_eq(fl_blocks_decode(w.index, 8, packed, len, out, &err), FL_E_CHUNK_MISMATCH);
 }
 
-/* Frames of the same bytes have different hashes: finding bytes for one of many is as hard as for one. */
+/* Frames of the same bytes have different hashes: finding bytes for one of many is as hard as for
+ * one. */
 Test(blocks_index, a_hash_is_of_its_place)
 {
 	struct fl_err err;
@@ -255,9 +257,9 @@ Test(blocks_index, a_hash_is_of_its_place)
 	const struct fl_blocks_options options = {.frame_size = FRAME, .dictionary_max = 1};
 	memset(w.image, 0, w.image_len);
 	cr_assert_eq(fl_pwrite_all(w.image_fd, w.image, w.image_len, 0, &err), FL_OK);
-	cr_assert_eq(fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim,
-				      &err),
-		     FL_OK);
+	cr_assert_eq(
+		fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim, &err),
+		FL_OK);
 	world_open(&w);
 	cr_assert_eq(fl_blocks_index_frame(w.index, 7, &one, &err), FL_OK);
 	cr_assert_eq(fl_blocks_index_frame(w.index, 8, &other, &err), FL_OK);

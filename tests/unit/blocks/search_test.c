@@ -46,9 +46,9 @@ static void set_up(void)
 		memcpy(w.image + i * BLOCK + 100, &i, sizeof(i));
 	struct fl_err err;
 	cr_assert_eq(fl_pwrite_all(w.image_fd, w.image, LEN, 0, &err), FL_OK);
-	cr_assert_eq(fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim,
-				      &err),
-		     FL_OK, "%s", err.msg);
+	cr_assert_eq(
+		fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim, &err),
+		FL_OK, "%s", err.msg);
 	world_open(&w);
 }
 
@@ -104,7 +104,8 @@ Test(blocks_search, only_frames_that_changed_lack)
 /* Every distance from a block's border, over the borders of what is read at once. */
 Test(blocks_search, found_at_any_place)
 {
-	static const size_t shifts[] = {1, 2, 511, 512, 2048, 4095, 4097, 65535, 65536, 69632, 70001};
+	static const size_t shifts[] = {1,    2,     511,   512,   2048, 4095,
+					4097, 65535, 65536, 69632, 70001};
 	for (size_t i = 0; i < sizeof(shifts) / sizeof(shifts[0]); i++) {
 		uint8_t *base = malloc(LEN + shifts[i]);
 		memset(base, 0x5a, shifts[i]);
@@ -263,9 +264,9 @@ Test(blocks_search, ends_when_all_is_found)
 	for (uint32_t i = 0; i < N; i++)
 		memcpy(w.image + i * BLOCK, base + 70000 + i % 2 * BLOCK, BLOCK);
 	cr_assert_eq(fl_pwrite_all(w.image_fd, w.image, LEN, 0, &err), FL_OK);
-	cr_assert_eq(fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim,
-				      &err),
-		     FL_OK, "%s", err.msg);
+	cr_assert_eq(
+		fl_blocks_create(w.image_fd, w.blocks_fd, w.index_fd, &options, &w.claim, &err),
+		FL_OK, "%s", err.msg);
 	fl_blocks_index_free(w.index);
 	world_open(&w);
 	world_set_base(&w, base, LEN);
@@ -295,11 +296,11 @@ Test(blocks_search, may_be_ended)
 
 /* ---- more than a window: an index that is made up while it is read ---- */
 
-#define BIG_GROUPS  64u
-#define BIG_FRAMES  (BIG_GROUPS * FL_BLOCKS_GROUP)
-#define BIG_BLOCKS  (BIG_FRAMES * FL_BLOCKS_PER_FRAME_MAX)
-#define BIG_EVERY   4001u /* such a block stands in the base */
-#define BIG_GROUP	(GROUP_HEAD_SIZE + FL_BLOCKS_GROUP * RECORD_SIZE_MAX)
+#define BIG_GROUPS 64u
+#define BIG_FRAMES (BIG_GROUPS * FL_BLOCKS_GROUP)
+#define BIG_BLOCKS (BIG_FRAMES * FL_BLOCKS_PER_FRAME_MAX)
+#define BIG_EVERY  4001u /* such a block stands in the base */
+#define BIG_GROUP  (GROUP_HEAD_SIZE + FL_BLOCKS_GROUP * RECORD_SIZE_MAX)
 
 static bool fickle; /* another index at every reading */
 
@@ -398,7 +399,8 @@ Test(blocks_search, larger_than_memory)
 #endif
 }
 
-/* Whoever gives the bytes of the index may change them: what is resolved was then never looked for. */
+/* Whoever gives the bytes of the index may change them: what is resolved was then never looked for.
+ */
 Test(blocks_search, an_index_that_changes_while_it_is_read)
 {
 	struct fl_err err;

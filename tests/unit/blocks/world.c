@@ -63,9 +63,9 @@ void world_make(struct world *w, size_t image_len, const struct fl_blocks_option
 	w->base_fd = file_of("", 0);
 	w->plan_fd = file_of("", 0);
 	w->input = (struct fl_blocks_input){fl_blocks_read_fd, &w->index_fd};
-	cr_assert_eq(fl_blocks_create(w->image_fd, w->blocks_fd, w->index_fd, options, &w->claim,
-				      &err),
-		     FL_OK, "%s", err.msg);
+	cr_assert_eq(
+		fl_blocks_create(w->image_fd, w->blocks_fd, w->index_fd, options, &w->claim, &err),
+		FL_OK, "%s", err.msg);
 }
 
 void world_free(struct world *w)

@@ -22,14 +22,14 @@
 extern "C" {
 #endif
 
-#define FL_BLOCKS_FORMAT	  "blocks"
-#define FL_BLOCKS_BLOCK_SIZE	  4096u
-#define FL_BLOCKS_FRAME_MAX	  32768u /* a frame's image bytes are a multiple of a block's */
-#define FL_BLOCKS_PER_FRAME_MAX	  (FL_BLOCKS_FRAME_MAX / FL_BLOCKS_BLOCK_SIZE)
-#define FL_BLOCKS_GROUP		  1024u /* frames */
-#define FL_BLOCKS_HASH_SIZE	  16u
-#define FL_BLOCKS_DICTIONARY_MAX  (1u << 20)
-#define FL_BLOCKS_IMAGE_MAX	  (UINT64_C(256) << 30)
+#define FL_BLOCKS_FORMAT	 "blocks"
+#define FL_BLOCKS_BLOCK_SIZE	 4096u
+#define FL_BLOCKS_FRAME_MAX	 32768u /* a frame's image bytes are a multiple of a block's */
+#define FL_BLOCKS_PER_FRAME_MAX	 (FL_BLOCKS_FRAME_MAX / FL_BLOCKS_BLOCK_SIZE)
+#define FL_BLOCKS_GROUP		 1024u /* frames */
+#define FL_BLOCKS_HASH_SIZE	 16u
+#define FL_BLOCKS_DICTIONARY_MAX (1u << 20)
+#define FL_BLOCKS_IMAGE_MAX	 (UINT64_C(256) << 30)
 
 /* What the signed release says of both, in bytes. */
 struct fl_blocks_claim {
@@ -75,7 +75,8 @@ struct fl_blocks_frame {
 	uint64_t blocks[FL_BLOCKS_PER_FRAME_MAX]; /* hashes */
 };
 
-/* k < frames (a bug otherwise). Reads k's group, unless the last call was for the same. FL_E_FORMAT. */
+/* k < frames (a bug otherwise). Reads k's group, unless the last call was for the same.
+ * FL_E_FORMAT. */
 enum fl_rc fl_blocks_index_frame(struct fl_blocks_index *index, uint32_t k,
 				 struct fl_blocks_frame *ret, struct fl_err *err) FL_CHECKED;
 /* Are these the bytes of frame k? FL_E_CHUNK_MISMATCH. */
