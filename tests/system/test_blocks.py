@@ -60,7 +60,8 @@ def test_a_base_gives_all_but_what_is_new(pair, tmp_path):
     assert 16 <= found["frames_lacking"] < 16 + 10 + 30
     assert found["frames_bytes"] < report["blocks_size"] / 10
     assert found["passes"] == 1
-    assert plan(index, new, "--image", new)["frames_lacking"] == 0
+    # the end of a tar is half a block: found only where zeros follow it
+    assert plan(index, new, "--image", new)["frames_lacking"] == (new.stat().st_size % 4096 != 0)
 
 
 def test_a_base_that_was_written_to_is_one(pair, tmp_path):
