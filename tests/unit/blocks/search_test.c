@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -363,6 +364,14 @@ static struct fl_blocks_index *made_up(uint8_t header[HEADER_SIZE])
 	return index;
 }
 
+/* The mark is set back to what is in use now. */
+static void forget_peak(void)
+{
+	FL_AUTO_FD fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+	(void)malloc_trim(0);
+	cr_assert_eq(write(fd, "5", 1), 1);
+}
+
 static long peak_kib(void)
 {
 	struct fl_err err;
@@ -381,6 +390,7 @@ Test(blocks_search, larger_than_memory)
 	uint8_t header[HEADER_SIZE];
 	world_set_base(&w, w.image + 3, LEN - 3);
 	fl_blocks_index_free(w.index);
+	forget_peak();
 	const long before = peak_kib();
 	w.index = made_up(header);
 	const struct fl_blocks_task task = {.bases = {&w.base_fd, 1}, .plan = w.plan_fd};
@@ -392,7 +402,7 @@ Test(blocks_search, larger_than_memory)
 	cr_assert_eq(found.blocks_found, BIG_BLOCKS / BIG_EVERY);
 	cr_assert_eq(file_len(w.plan_fd), (size_t)BIG_BLOCKS * 8);
 #ifndef FL_SANITIZED
-	cr_assert_leq(after - before, 4096 + 300, "%ld KiB", after - before);
+	cr_assert_leq(after - before, 4096, "%ld KiB", after - before);
 #else
 	(void)before;
 	(void)after;
