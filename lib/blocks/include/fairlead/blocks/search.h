@@ -38,8 +38,8 @@ struct fl_blocks_found {
 /*
  * Looks up every block of the image at every place of the bases. What can't be read of a base isn't
  * there. Memory: below 4 MiB, whatever the sizes; the bases are read once per 131,072 blocks that
- * didn't stay in their place (512 MiB of image). A run of the bases takes a time that depends on
- * their size alone. FL_E_FORMAT: of the index.
+ * didn't stay in their place (512 MiB of image), each time in a time that depends on their size
+ * alone. FL_E_FORMAT: of the index.
  */
 enum fl_rc fl_blocks_search(struct fl_blocks_index *index, const struct fl_blocks_task *task,
 			    struct fl_blocks_found *ret, struct fl_err *err) FL_CHECKED;
