@@ -26,6 +26,8 @@ static const struct fl_tools_option keys_root_next[] = {
 	 "the same, and nothing it signed counts any more (repeatable)"},
 	{"revoke-release", 0, false, "DIGEST", "this release is installed no more (repeatable)"},
 	{"threshold", 0, false, "ROLE=N", "signatures that a role needs (repeatable)"},
+	{"add-intent", 0, false, "ROLE=INTENT",
+	 "what dispatch or operator may order, too (repeatable)"},
 	{"floor", 0, false, "COMPONENT=SEQ,SECURITY",
 	 "lowest release_seq and security_version of --product (repeatable)"},
 	{"product", 'p', false, "NAME", "the product of --floor"},

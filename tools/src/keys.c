@@ -131,7 +131,7 @@ static enum fl_rc make_root(const struct new_fleet *fleet, struct fl_arena *aren
 			    struct fl_envelope *ret, struct fl_err *err)
 {
 	static const char *const intents[] = {"install", "rollback", "cancel", "inventory",
-					      "collect_logs"};
+					      "collect_logs", "install_offline"};
 	struct fl_root_key keys[N_KEYS];
 	struct fl_digest ids[N_KEYS];
 	for (size_t i = 0; i < N_KEYS; i++) {
@@ -147,7 +147,7 @@ static enum fl_rc make_root(const struct new_fleet *fleet, struct fl_arena *aren
 		{.role = "dispatch",
 		 .threshold = 1,
 		 .keyids = {ids + 4, 1},
-		 .intents = {intents, 5}},
+		 .intents = {intents, 6}},
 	};
 	const uint64_t now = fl_words_now();
 	const struct fl_root root = {.type = "root",

@@ -215,6 +215,48 @@ static enum fl_rc set_threshold(struct draft *d, const char *unused, const char 
 						&d->roles[i].threshold, err);
 }
 
+static bool lists_intent(const struct fl_role *role, const char *intent)
+{
+	for (size_t i = 0; i < role->intents.n; i++) {
+		if (strcmp(role->intents.items[i], intent) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Every entry of the role may order it from now on. */
+static enum fl_rc add_intent(struct draft *d, const char *unused, const char *text,
+			     struct fl_err *err)
+{
+	(void)unused;
+	char *intent = fl_arena_copy(&d->arena, text, strlen(text), err);
+	if (intent == NULL)
+		return err->rc;
+	const char *name = strsep(&intent, "=");
+	if (intent == NULL)
+		return fl_fail(err, FL_E_INVALID_ARGUMENT, 0, "ROLE=INTENT, not '%s'", text);
+	bool found = false;
+	for (size_t i = 0; i < d->n_roles; i++) {
+		struct fl_role *role = &d->roles[i];
+		const size_t n = role->intents.n;
+		if (strcmp(role->role, name) != 0)
+			continue;
+		found = true;
+		if (lists_intent(role, intent))
+			continue;
+		const char **more = fl_arena_alloc(&d->arena, (n + 1) * sizeof(*more), err);
+		if (more == NULL)
+			return err->rc;
+		for (size_t j = 0; j < n; j++)
+			more[j] = role->intents.items[j];
+		more[n] = intent;
+		role->intents.items = more;
+		role->intents.n = n + 1;
+	}
+	return found ? FL_OK
+		     : fl_fail(err, FL_E_NOT_FOUND, 0, "no role '%s' in the document", name);
+}
+
 /* Where the floor of that component stands, or its new place at the end. */
 static size_t floor_place(const struct draft *d, const char *product, const char *component)
 {
@@ -269,6 +311,7 @@ static const struct change {
 	{"revoke", NULL, revoke_key},
 	{"revoke-release", NULL, revoke_release},
 	{"threshold", NULL, set_threshold},
+	{"add-intent", NULL, add_intent},
 	{"floor", NULL, set_floor},
 };
 

@@ -102,15 +102,32 @@ enum fl_rc fl_anchor_add_component(struct fl_anchor *anchor, struct fl_anchor_na
 	return FL_OK;
 }
 
-static enum fl_rc check_new_job(const struct fl_anchor *anchor, uint64_t job_seq,
+static enum fl_rc check_new_job(const struct fl_anchor *anchor, uint64_t seq, uint64_t highest,
 				struct fl_err *err)
 {
 	if (anchor->lost)
 		return fl_fail(err, FL_E_ANCHOR_LOST, 0,
 			       "no heartbeat has told the latest job yet");
-	if (job_seq <= anchor->job_seq)
-		return fl_fail(err, FL_E_REPLAYED, 0, "job_seq %llu is not above %llu",
-			       (unsigned long long)job_seq, (unsigned long long)anchor->job_seq);
+	if (seq <= highest)
+		return fl_fail(err, FL_E_REPLAYED, 0, "number %llu is not above %llu",
+			       (unsigned long long)seq, (unsigned long long)highest);
+	return FL_OK;
+}
+
+static enum fl_rc take_place(struct fl_anchor *anchor, const struct fl_anchor_job *job, int *ret,
+			     struct fl_err *err)
+{
+	int place = 0;
+	for (int i = 0; i < FL_ANCHOR_JOBS; i++) {
+		if (is_open(anchor, i) && fl_anchor_id_equal(&anchor->jobs[i].job, &job->job))
+			return fl_fail(err, FL_E_REPLAYED, 0, "the job is open already");
+	}
+	while (place < FL_ANCHOR_JOBS && is_open(anchor, place))
+		place++;
+	if (place == FL_ANCHOR_JOBS)
+		return fl_fail(err, FL_E_ANCHOR_FULL, 0, "%d jobs are open", FL_ANCHOR_JOBS);
+	anchor->jobs[place] = *job;
+	*ret = place;
 	return FL_OK;
 }
 
@@ -118,26 +135,34 @@ enum fl_rc fl_anchor_open_job(struct fl_anchor *anchor, const struct fl_digest *
 			      const struct fl_digest *release, uint64_t job_seq, int *ret,
 			      struct fl_err *err)
 {
-	int place = 0;
-	enum fl_rc rc = check_new_job(anchor, job_seq, err);
-	if (rc != FL_OK)
-		return rc;
-	if (fl_anchor_find_job(anchor, job) >= 0)
-		return fl_fail(err, FL_E_REPLAYED, 0, "the job is open already");
-	while (place < FL_ANCHOR_JOBS && is_open(anchor, place))
-		place++;
-	if (place == FL_ANCHOR_JOBS)
-		return fl_fail(err, FL_E_ANCHOR_FULL, 0, "%d jobs are open", FL_ANCHOR_JOBS);
-	anchor->jobs[place] = (struct fl_anchor_job){
+	const struct fl_anchor_job open = {
 		.job = fl_anchor_id(job), .release = fl_anchor_id(release), .job_seq = job_seq};
-	anchor->job_seq = job_seq;
-	*ret = place;
-	return FL_OK;
+	enum fl_rc rc = check_new_job(anchor, job_seq, anchor->job_seq, err);
+	if (rc == FL_OK)
+		rc = take_place(anchor, &open, ret, err);
+	if (rc == FL_OK)
+		anchor->job_seq = job_seq;
+	return rc;
+}
+
+enum fl_rc fl_anchor_open_offline(struct fl_anchor *anchor, const struct fl_digest *job,
+				  const struct fl_digest *release, uint64_t offline_seq, int *ret,
+				  struct fl_err *err)
+{
+	const struct fl_anchor_job open = {.job = fl_anchor_id(job),
+					   .release = fl_anchor_id(release),
+					   .job_seq = anchor->job_seq};
+	enum fl_rc rc = check_new_job(anchor, offline_seq, anchor->offline_seq, err);
+	if (rc == FL_OK)
+		rc = take_place(anchor, &open, ret, err);
+	if (rc == FL_OK)
+		anchor->offline_seq = offline_seq;
+	return rc;
 }
 
 enum fl_rc fl_anchor_pass_job(struct fl_anchor *anchor, uint64_t job_seq, struct fl_err *err)
 {
-	enum fl_rc rc = check_new_job(anchor, job_seq, err);
+	enum fl_rc rc = check_new_job(anchor, job_seq, anchor->job_seq, err);
 	if (rc == FL_OK)
 		anchor->job_seq = job_seq;
 	return rc;

@@ -73,7 +73,7 @@ enum fl_rc fl_job_verify(struct fl_job_run *run, struct fl_err *err)
 		return rc;
 	if (strcmp(run->job.intent, "cancel") == 0)
 		return FL_OK;
-	if (strcmp(run->job.intent, "install") != 0 && strcmp(run->job.intent, "rollback") != 0)
+	if (!fl_job_has_release(&run->job))
 		return fl_fail(err, FL_E_NOT_SUPPORTED, 0, "intent '%s'", run->job.intent);
 	return verify_release(run, err);
 }

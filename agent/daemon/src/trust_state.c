@@ -149,5 +149,6 @@ enum fl_rc fl_trust_take_facts(struct fl_trust *trust, const struct fl_ipc_hello
 	trust->state.open_jobs.n = facts->open_jobs.n;
 	trust->state.t_min = facts->t_min;
 	trust->state.job_seq = facts->job_seq;
+	trust->state.offline_seq = facts->offline_seq;
 	return FL_OK;
 }

@@ -55,10 +55,11 @@ static bool gives_way(struct helper *h, int place)
 	return true;
 }
 
-static enum fl_rc supersede(struct helper *h, struct fl_anchor *next, int place, uint64_t job_seq,
+/* The job at `place` gives way to the one at `by`. */
+static enum fl_rc supersede(struct helper *h, struct fl_anchor *next, int place, int by,
 			    struct fl_err *err)
 {
-	if (!gives_way(h, place) || next->jobs[place].job_seq > job_seq)
+	if (!gives_way(h, place) || next->jobs[place].job_seq > next->jobs[by].job_seq)
 		return fl_fail(err, FL_E_COMPONENT_BUSY, 0, "another job holds a component");
 	return fl_anchor_close_job(next, place, err);
 }
@@ -95,13 +96,12 @@ static void note_image(struct helper *h, struct fl_anchor *next, const struct co
 }
 
 static enum fl_rc take_component(struct helper *h, struct fl_anchor *next, int place,
-				 const struct component *c, const struct fl_job *job,
-				 struct fl_err *err)
+				 const struct component *c, struct fl_err *err)
 {
 	struct fl_anchor_component *known;
 	enum fl_rc rc = fl_anchor_add_component(next, c->key, &known, err);
 	if (rc == FL_OK && known->held)
-		rc = supersede(h, next, known->job, job->job_seq, err);
+		rc = supersede(h, next, known->job, place, err);
 	if (rc == FL_OK)
 		rc = fl_anchor_hold(next, place, c->key, err);
 	return rc;
@@ -140,8 +140,11 @@ static enum fl_rc open_job(struct helper *h, struct request *rq, struct presente
 	int place;
 	struct fl_anchor next = h->anchor;
 	trust_pin_identity(h, &next);
-	enum fl_rc rc = fl_anchor_open_job(&next, &p->job_digest, &p->job.release, p->job.job_seq,
-					   &place, err);
+	enum fl_rc rc = fl_job_is_offline(&p->job)
+				? fl_anchor_open_offline(&next, &p->job_digest, &p->job.release,
+							 p->job.offline_seq, &place, err)
+				: fl_anchor_open_job(&next, &p->job_digest, &p->job.release,
+						     p->job.job_seq, &place, err);
 	for (size_t i = 0; i < p->release.components.n && rc == FL_OK; i++) {
 		const char *name = p->release.components.items[i].name;
 		if (!job_names(&p->job, name))
@@ -149,7 +152,7 @@ static enum fl_rc open_job(struct helper *h, struct request *rq, struct presente
 		const struct component *c = config_component(&h->config, name);
 		FL_BUG_ON(c ==
 			  NULL); /* the verified release names components of this device only */
-		rc = take_component(h, &next, place, c, &p->job, err);
+		rc = take_component(h, &next, place, c, err);
 		if (rc == FL_OK)
 			note_image(h, &next, c, &rq->arena);
 	}
@@ -211,7 +214,7 @@ static enum fl_rc present_job(struct helper *h, struct request *rq, struct prese
 	if (rc != FL_OK)
 		return rc;
 	p->known = verdict == FL_JOB_OPEN;
-	if (strcmp(p->job.intent, "install") == 0 || strcmp(p->job.intent, "rollback") == 0)
+	if (fl_job_has_release(&p->job))
 		return present_install(h, rq, p, &state, err);
 	if (strcmp(p->job.intent, "cancel") == 0 && p->n == 1)
 		return present_cancel(h, p, err);

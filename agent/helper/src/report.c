@@ -159,6 +159,7 @@ enum fl_rc on_hello(struct helper *h, struct request *rq, struct fl_err *err)
 					   .root_version = h->root.version,
 					   .epoch = h->root.epoch,
 					   .job_seq = h->anchor.job_seq,
+					   .offline_seq = h->anchor.offline_seq,
 					   .t_min = trust_t_min(h)};
 	tell_trial(h, &reply);
 	reply.protections.items = names;

@@ -235,7 +235,8 @@ enum fl_rc trust_state(struct helper *h, struct fl_arena *arena, const struct fl
 	*ret = (struct fl_trust_state){.root = &h->root,
 				       .device = &h->config.device,
 				       .t_min = trust_t_min(h),
-				       .job_seq = h->anchor.job_seq};
+				       .job_seq = h->anchor.job_seq,
+				       .offline_seq = h->anchor.offline_seq};
 	if (h->root.version < h->anchor.root_version)
 		return fl_fail(err, FL_E_ROOT_VERSION, 0, "root %llu has to be presented again",
 			       (unsigned long long)h->anchor.root_version);

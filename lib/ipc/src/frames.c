@@ -85,6 +85,8 @@ static const struct fl_field hello_reply_fields[] = {
 	FL_REQ(struct fl_ipc_hello_reply, root_version, U64, UINT64_MAX, NULL, "root document"),
 	FL_REQ(struct fl_ipc_hello_reply, epoch, U64, UINT64_MAX, NULL, "of the root"),
 	FL_REQ(struct fl_ipc_hello_reply, job_seq, U64, UINT64_MAX, NULL, "highest accepted"),
+	FL_REQ(struct fl_ipc_hello_reply, offline_seq, U64, UINT64_MAX, NULL,
+	       "the same of offline jobs"),
 	FL_REQ(struct fl_ipc_hello_reply, t_min, U64, UINT64_MAX, NULL, "lower bound of time"),
 	FL_REQ(struct fl_ipc_hello_reply, trial, BOOL, 0, NULL, "running slot is on trial"),
 	FL_REQ(struct fl_ipc_hello_reply, trial_well, BOOL, 0, NULL, "its soak's time was added"),

@@ -385,24 +385,68 @@ const struct fl_artifact *fl_component_artifact(const struct fl_component *compo
 
 /* job, heartbeat, report */
 
+bool fl_job_is_offline(const struct fl_job *job)
+{
+	return strcmp(job->intent, "install_offline") == 0;
+}
+
+bool fl_job_has_release(const struct fl_job *job)
+{
+	return strcmp(job->intent, "install") == 0 || strcmp(job->intent, "rollback") == 0 ||
+	       fl_job_is_offline(job);
+}
+
+/* One device by its key, and its number; nothing of an offline job. */
+static enum fl_rc check_online(const struct fl_job *job, struct fl_err *err)
+{
+	if (job->device_id == NULL)
+		return bad(err, "device_id", "missing");
+	if (fl_digest_is_zero(&job->identity))
+		return bad(err, "identity", "missing");
+	if (job->job_seq == 0)
+		return bad(err, "job_seq", "missing or 0");
+	if (job->devices.items != NULL || job->offline_seq != 0)
+		return bad(err, "devices", "an offline job's");
+	return FL_OK;
+}
+
+/* The devices, each once, and the bundle's number; nothing of another job. */
+static enum fl_rc check_offline(const struct fl_job *job, struct fl_err *err)
+{
+	if (job->device_id != NULL || !fl_digest_is_zero(&job->identity) || job->job_seq != 0 ||
+	    job->urls.items != NULL)
+		return bad(err, "device_id", "not an offline job's");
+	if (job->devices.n == 0)
+		return bad(err, "devices", "missing or empty");
+	if (job->offline_seq == 0)
+		return bad(err, "offline_seq", "missing or 0");
+	for (size_t i = 0; i < job->devices.n; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(job->devices.items[i].device_id, job->devices.items[k].device_id) ==
+			    0)
+				return bad(err, "devices", "a device stands twice");
+		}
+	}
+	return FL_OK;
+}
+
 enum fl_rc fl_job_check(const struct fl_job *job, struct fl_err *err)
 {
 	enum fl_rc rc = check_head(job->type, job->spec, "job", err);
 	if (rc == FL_OK)
 		rc = check_word("intent", job->intent,
-				WORDS("install", "rollback", "cancel", "inventory", "collect_logs"),
+				WORDS("install", "rollback", "cancel", "inventory", "collect_logs",
+				      "install_offline"),
 				err);
 	if (rc == FL_OK)
 		rc = CHECK_NAMES(job, components, err);
+	if (rc == FL_OK)
+		rc = fl_job_is_offline(job) ? check_offline(job, err) : check_online(job, err);
 	if (rc != FL_OK)
 		return rc;
-	const bool moves =
-		strcmp(job->intent, "install") == 0 || strcmp(job->intent, "rollback") == 0;
-	if (job->job_seq == 0)
-		return bad(err, "job_seq", "0");
 	if (job->expires < job->issued || job->expires < job->not_before)
 		return bad(err, "expires", "before it begins");
-	if (moves && fl_digest_is_zero(&job->release))
+	if (fl_job_has_release(job) && fl_digest_is_zero(&job->release))
 		return bad(err, "release", "missing");
 	if (strcmp(job->intent, "cancel") == 0 && fl_digest_is_zero(&job->target))
 		return bad(err, "target", "missing");

@@ -202,21 +202,34 @@ const struct fl_schema fl_release_schema =
 	FL_SCHEMA("release", struct fl_release, release_fields, NULL);
 
 /* job */
+static const struct fl_field job_device_fields[] = {
+	FL_REQ(struct fl_job_device, device_id, NAME, 0, NULL, "device"),
+	FL_OPT(struct fl_job_device, identity, DIGEST, 0, NULL,
+	       "SHA-256 of the device key's SPKI; absent: any key"),
+};
+static const struct fl_schema job_device_schema =
+	FL_SCHEMA("job device", struct fl_job_device, job_device_fields, NULL);
+
 static const struct fl_field job_fields[] = {
 	FL_REQ(struct fl_job, type, STR, WORD, NULL, "\"job\""),
 	FL_REQ(struct fl_job, spec, U64, 1, NULL, "1"),
 	FL_REQ(struct fl_job, tenant, NAME, 0, NULL, "owner of the device"),
-	FL_REQ(struct fl_job, device_id, NAME, 0, NULL, "device"),
-	FL_REQ(struct fl_job, identity, DIGEST, 0, NULL, "SHA-256 of the device key's SPKI"),
+	FL_OPT(struct fl_job, device_id, NAME, 0, NULL, "device"),
+	FL_OPT(struct fl_job, identity, DIGEST, 0, NULL, "SHA-256 of the device key's SPKI"),
+	FL_OPT(struct fl_job, devices, LIST, FL_JOB_DEVICES_MAX, &job_device_schema,
+	       "install_offline: the devices, instead of device_id and identity"),
 	FL_REQ(struct fl_job, epoch, U64, ANY, NULL, "of the root"),
-	FL_REQ(struct fl_job, job_seq, U64, ANY, NULL, "rises with every job for the device"),
+	FL_OPT(struct fl_job, job_seq, U64, ANY, NULL, "rises with every job for the device"),
+	FL_OPT(struct fl_job, offline_seq, U64, ANY, NULL,
+	       "install_offline: rises with every bundle, instead of job_seq"),
 	FL_REQ(struct fl_job, job_id, UUID, 0, NULL, "UUID"),
 	FL_REQ(struct fl_job, issued, U64, ANY, NULL, "seconds since 1970 UTC"),
 	FL_OPT(struct fl_job, not_before, U64, ANY, NULL, "seconds since 1970 UTC"),
 	FL_REQ(struct fl_job, expires, U64, ANY, NULL, "seconds since 1970 UTC"),
 	FL_REQ(struct fl_job, intent, STR, WORD, NULL,
-	       "install, rollback, cancel, inventory or collect_logs"),
-	FL_OPT(struct fl_job, release, DIGEST, 0, NULL, "install, rollback: the release"),
+	       "install, rollback, cancel, inventory, collect_logs or install_offline"),
+	FL_OPT(struct fl_job, release, DIGEST, 0, NULL,
+	       "install, rollback, install_offline: the release"),
 	FL_OPT(struct fl_job, components, STRINGS, COMPONENTS, NULL, "a subset; absent: all"),
 	FL_OPT(struct fl_job, artifact, NAME, 0, NULL, "preferred artifact"),
 	FL_OPT(struct fl_job, urls, STRINGS, 16, NULL, "bases of sources"),
@@ -263,6 +276,7 @@ static const struct fl_field report_fields[] = {
 	FL_REQ(struct fl_report, boot_id, UUID, 0, NULL, "of the kernel"),
 	FL_OPT(struct fl_report, job_id, UUID, 0, NULL, "the job, if any"),
 	FL_OPT(struct fl_report, job_seq, U64, ANY, NULL, "its number"),
+	FL_OPT(struct fl_report, offline_seq, U64, ANY, NULL, "the number of an offline job"),
 	FL_REQ(struct fl_report, state, STR, WORD, NULL, "the job's state, or refused"),
 	FL_OPT(struct fl_report, reason, NAME, 0, NULL, "a code's name"),
 	FL_OPT(struct fl_report, text, STR, 1024, NULL, "for people"),

@@ -58,6 +58,7 @@ static void save(uint64_t n)
 	cr_assert_eq(fl_anchor_open(dir, &file, &a, &found, NULL), FL_OK);
 	a.lost = false;
 	a.job_seq = n;
+	a.offline_seq = n;
 	a.t_min = 1000 + n;
 	memset(&a.root, (int)n, sizeof(a.root));
 	a.trial_start_ms = n;
@@ -83,6 +84,7 @@ static uint64_t believed(enum fl_anchor_found *found)
 		return 0;
 	}
 	cr_assert_eq(a.t_min, 1000 + a.job_seq);
+	cr_assert_eq(a.offline_seq, a.job_seq);
 	cr_assert_eq(a.root.b[31], (uint8_t)a.job_seq);
 	cr_assert_eq(a.trial_start_ms, a.job_seq);
 	for (size_t i = 0; i < FL_ANCHOR_COMPONENTS; i++)

@@ -132,11 +132,16 @@ static void assert_committed(void)
 	cr_assert(slot_holds("slots/b.img", g.images[1]));
 }
 
+static bool offline; /* the updates come by offline jobs */
+
 /* One update with this plan in the first helper, or in the first one after the restart. */
 static bool run(const char *plan, bool after_boot)
 {
 	gw_init(&g);
-	gw_make_update(&g, 1, 10, &u, NULL);
+	if (offline)
+		gw_make_offline(&g, 1, 10, &u, NULL);
+	else
+		gw_make_update(&g, 1, 10, &u, NULL);
 	g.plan = after_boot ? NULL : plan;
 	const bool done = drive(after_boot ? plan : NULL);
 	const bool fired = gw_fired(&g) > 0;
@@ -169,6 +174,12 @@ Test(helper_crash, killed_at_every_change_before_the_restart)
 Test(helper_crash, killed_at_every_change_after_the_restart)
 {
 	sweep("kill", "", true, 2);
+}
+
+Test(helper_crash, an_offline_job_killed_at_every_change)
+{
+	offline = true;
+	sweep("kill", "", false, 2);
 }
 
 Test(helper_crash, torn_at_every_write)

@@ -617,6 +617,14 @@ void gw_make_update(struct gateway *g, size_t image, uint64_t job_seq, struct up
 	u->runner = u->runner_text;
 }
 
+void gw_make_offline(struct gateway *g, size_t image, uint64_t offline_seq, struct update *u,
+		     const struct paper_release *more)
+{
+	gw_make_update(g, image, 1, u, more);
+	u->docs[0] = paper_job(&g->paper, &(struct paper_job){.offline_seq = offline_seq,
+							      .release = &u->docs[1].digest});
+}
+
 void gw_to_open(struct gateway *g, const struct update *u)
 {
 	if (g->helper <= 0)

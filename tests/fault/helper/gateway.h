@@ -111,6 +111,9 @@ void gw_heal(struct gateway *g);
 /* Release `image` (1 or 2) with release_seq and security_version, and a job for it. */
 void gw_make_update(struct gateway *g, size_t image, uint64_t job_seq, struct update *u,
 		    const struct paper_release *more);
+/* The same, by an offline job. */
+void gw_make_offline(struct gateway *g, size_t image, uint64_t offline_seq, struct update *u,
+		     const struct paper_release *more);
 void gw_to_open(struct gateway *g, const struct update *u);
 void gw_to_staged(struct gateway *g, const struct update *u);
 void gw_to_sealed(struct gateway *g, const struct update *u);

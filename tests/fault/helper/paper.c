@@ -17,7 +17,8 @@
 void paper_init(struct paper *p)
 {
 	p->arena = FL_ARENA((size_t)64 << 20);
-	struct fl_key **keys[] = {&p->root, &p->release, &p->dispatch, &p->device, &p->stranger};
+	struct fl_key **keys[] = {&p->root, &p->release, &p->dispatch, &p->operator, &p->device,
+				 &p->stranger};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		OK(fl_key_generate(FL_ALG_ED25519, keys[i], &err));
 }
@@ -27,6 +28,7 @@ void paper_done(struct paper *p)
 	fl_key_free(p->root);
 	fl_key_free(p->release);
 	fl_key_free(p->dispatch);
+	fl_key_free(p->operator);
 	fl_key_free(p->device);
 	fl_key_free(p->stranger);
 	fl_arena_free(&p->arena);
@@ -55,8 +57,9 @@ static struct fl_root_key root_key(const struct fl_key *key)
 struct paper_doc paper_root(struct paper *p, const struct paper_root *ask)
 {
 	const struct fl_root_key keys[] = {root_key(p->root), root_key(p->release),
-					   root_key(p->dispatch)};
+					   root_key(p->dispatch), root_key(p->operator)};
 	static const char *const intents[] = {"install", "rollback", "cancel", "inventory"};
+	static const char *const of_operators[] = {"install_offline"};
 	const struct fl_role roles[] = {
 		{.role = "root", .threshold = 1, .keyids = {&keys[0].keyid, 1}},
 		{.role = "release", .threshold = 1, .keyids = {&keys[1].keyid, 1}},
@@ -64,6 +67,10 @@ struct paper_doc paper_root(struct paper *p, const struct paper_root *ask)
 		 .threshold = 1,
 		 .keyids = {&keys[2].keyid, 1},
 		 .intents = {intents, 4}},
+		{.role = "operator",
+		 .threshold = 1,
+		 .keyids = {&keys[3].keyid, 1},
+		 .intents = {of_operators, 1}},
 	};
 	const struct fl_revoked revoked = {.releases = {ask->revoked, 1}};
 	const struct fl_floor floor = {"gw", "rootfs", 0, ask->floor};
@@ -73,8 +80,8 @@ struct paper_doc paper_root(struct paper *p, const struct paper_root *ask)
 				     .epoch = ask->epoch,
 				     .issued = PAPER_NOW - 1000 + ask->version,
 				     .expires = PAPER_NOW + 100000000,
-				     .keys = {keys, 3},
-				     .roles = {roles, 3},
+				     .keys = {keys, 4},
+				     .roles = {roles, 4},
 				     .revoked = ask->revoked == NULL ? NULL : &revoked,
 				     .floors = {&floor, ask->floor > 0 ? 1 : 0}};
 	return sign(p, FL_DOC_ROOT, &fl_root_schema, &root, p->root);
@@ -159,12 +166,24 @@ struct paper_doc paper_job(struct paper *p, const struct paper_job *ask)
 			     .issued = PAPER_NOW - 10,
 			     .expires = ask->expires == 0 ? PAPER_NOW + 1000000 : ask->expires,
 			     .intent = ask->cancels == NULL ? "install" : "cancel"};
+	const struct fl_job_device devices[] = {{.device_id = "gw-0"},
+						{job.device_id, job.identity}};
+	if (ask->offline_seq != 0) {
+		job.intent = "install_offline";
+		job.offline_seq = ask->offline_seq;
+		job.devices.items = devices;
+		job.devices.n = 2;
+		job.device_id = NULL;
+		job.identity = (struct fl_digest){{0}};
+	}
 	if (ask->release != NULL)
 		job.release = *ask->release;
 	if (ask->cancels != NULL)
 		job.target = *ask->cancels;
 	return sign(p, FL_DOC_JOB, &fl_job_schema, &job,
-		    ask->signer == NULL ? p->dispatch : ask->signer);
+		    ask->signer != NULL	     ? ask->signer
+		    : ask->offline_seq != 0 ? p->operator
+					     : p->dispatch);
 }
 
 struct paper_doc paper_heartbeat(struct paper *p, const struct paper_heartbeat *ask)

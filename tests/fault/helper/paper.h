@@ -10,7 +10,7 @@
 
 struct paper {
 	struct fl_arena arena; /* owns every document made */
-	struct fl_key *root, *release, *dispatch, *device, *stranger;
+	struct fl_key *root, *release, *dispatch, *operator, *device, *stranger;
 };
 
 struct paper_doc {
@@ -47,12 +47,13 @@ struct paper_doc paper_release(struct paper *p, const struct paper_release *ask)
 
 struct paper_job {
 	uint64_t job_seq;
+	uint64_t offline_seq; /* 0: not an offline job */
 	const struct fl_digest *release;
 	const struct fl_digest *cancels; /* intent cancel */
 	const char *device_id;		 /* NULL: gw-1 */
 	uint64_t epoch;			 /* 0: 1 */
 	uint64_t expires;		 /* 0: far */
-	const struct fl_key *signer;	 /* NULL: the dispatch key */
+	const struct fl_key *signer;	 /* NULL: the dispatch key, of an offline job the operator's */
 };
 struct paper_doc paper_job(struct paper *p, const struct paper_job *ask);
 

@@ -148,6 +148,31 @@ Test(anchor_rules, a_job_opens_once_and_only_above_every_number_before)
 	cr_assert_eq(fl_anchor_count_jobs(&a), 2);
 }
 
+Test(anchor_rules, offline_jobs_have_a_counter_of_their_own)
+{
+	const struct fl_digest first = digest_of(70), second = digest_of(71), third = digest_of(72);
+	int place = 77;
+	open_job(5);
+	cr_assert_eq(fl_anchor_open_offline(&a, &first, &third, 3, &place, NULL), FL_OK);
+	cr_assert(a.job_seq == 5 && a.offline_seq == 3);
+	cr_assert_eq(a.jobs[place].job_seq, 5, "newer than every job before, older than the next");
+	cr_assert_eq(fl_anchor_find_job(&a, &first), place);
+	before = a;
+	cr_assert_eq(fl_anchor_open_offline(&a, &first, &third, 4, &place, NULL), FL_E_REPLAYED);
+	cr_assert_eq(fl_anchor_open_offline(&a, &second, &third, 3, &place, NULL), FL_E_REPLAYED);
+	cr_assert_eq(fl_anchor_open_offline(&a, &second, &third, 2, &place, NULL), FL_E_REPLAYED);
+	cr_assert(untouched());
+	cr_assert_eq(fl_anchor_close_job(&a, place, NULL), FL_OK);
+	before = a;
+	cr_assert_eq(fl_anchor_open_offline(&a, &first, &third, 3, &place, NULL), FL_E_REPLAYED,
+		     "closed, and closed it stays");
+	cr_assert(untouched());
+	cr_assert_eq(fl_anchor_open_offline(&a, &second, &third, UINT64_C(1) << 31, &place, NULL),
+		     FL_OK);
+	cr_assert_eq(fl_anchor_open_job(&a, &third, &third, 6, &place, NULL), FL_OK);
+	cr_assert(a.job_seq == 6 && a.offline_seq == UINT64_C(1) << 31);
+}
+
 Test(anchor_rules, a_lost_anchor_opens_nothing)
 {
 	const struct fl_digest job = digest_of(5);
@@ -156,6 +181,7 @@ Test(anchor_rules, a_lost_anchor_opens_nothing)
 	cr_assert(a.lost);
 	before = a;
 	cr_assert_eq(fl_anchor_open_job(&a, &job, &job, 5, &place, NULL), FL_E_ANCHOR_LOST);
+	cr_assert_eq(fl_anchor_open_offline(&a, &job, &job, 5, &place, NULL), FL_E_ANCHOR_LOST);
 	cr_assert_eq(fl_anchor_pass_job(&a, 5, NULL), FL_E_ANCHOR_LOST);
 	cr_assert_eq(fl_anchor_heal(&a, 4, 1, NULL), FL_E_ROOT_VERSION, "the roots come first");
 	cr_assert(untouched());
@@ -310,6 +336,7 @@ Test(anchor_rules, roots_only_go_forward_and_a_new_epoch_starts_anew)
 	cr_assert_eq(fl_anchor_set_root(&a, &root, 2, 3, 1000, NULL), FL_OK);
 	cr_assert_eq(a.t_min, 1000);
 	open_job(40);
+	a.offline_seq = 41;
 	fl_anchor_raise_time(&a, 5000, 9000);
 	before = a;
 	cr_assert_eq(fl_anchor_set_root(&a, &root, 2, 3, 9999, NULL), FL_E_ROOT_VERSION);
@@ -318,10 +345,10 @@ Test(anchor_rules, roots_only_go_forward_and_a_new_epoch_starts_anew)
 	cr_assert(untouched());
 	cr_assert_eq(fl_anchor_set_root(&a, &root, 3, 3, 4000, NULL), FL_OK);
 	cr_assert_eq(a.t_min, 5000, "an older root does not lower the time");
-	cr_assert_eq(a.job_seq, 40);
+	cr_assert(a.job_seq == 40 && a.offline_seq == 41);
 	cr_assert_eq(fl_anchor_set_root(&a, &root, 4, 4, 4100, NULL), FL_OK);
 	cr_assert_eq(a.t_min, 4100, "a new epoch sets it anew");
-	cr_assert_eq(a.job_seq, 0);
+	cr_assert(a.job_seq == 0 && a.offline_seq == 0);
 	cr_assert_eq(a.epoch, 4);
 }
 

@@ -62,7 +62,7 @@ Test(tools_keys, init_makes_a_root_that_verifies)
 	cr_assert_eq(role_of("release")->threshold, 1);
 	cr_assert_eq(role_of("release")->scope->products.n, 1);
 	cr_assert_str_eq(role_of("release")->scope->products.items[0], "gw");
-	cr_assert_eq(role_of("dispatch")->intents.n, 5);
+	cr_assert_eq(role_of("dispatch")->intents.n, 6);
 	fl_arena_free(&arena);
 	cr_assert_eq(fairlead("keys", "verify", "k/root.json"), 0, "%s", bench_errors);
 }
@@ -181,6 +181,28 @@ Test(tools_keys, keys_come_and_go)
 	cr_assert_eq(root.floors.items[0].min_release_seq, 9);
 	cr_assert_eq(root.revoked->keyids.n, 1, "what was revoked stays so");
 	fl_arena_free(&arena);
+}
+
+Test(tools_keys, intents_are_added_to_every_entry_of_a_role)
+{
+	init();
+	cr_assert_eq(fairlead("keys", "generate", "op"), 0, "%s", bench_errors);
+	cr_assert_eq(fairlead("keys", "root-next", "k/root.json", "-o", "2.json", "--add-operator",
+			      "op.pub", "--add-intent", "operator=install_offline", "--add-intent",
+			      "dispatch=install_offline"),
+		     0, "%s", bench_errors);
+	load("2.json");
+	cr_assert_eq(role_of("operator")->intents.n, 1);
+	cr_assert_str_eq(role_of("operator")->intents.items[0], "install_offline");
+	cr_assert_eq(role_of("dispatch")->intents.n, 6, "it had it already");
+	fl_arena_free(&arena);
+	cr_assert_eq(fairlead("keys", "root-next", "k/root.json", "-o", "3.json", "--add-intent",
+			      "operator=install_offline"),
+		     FL_TOOLS_NOTHING, "no such role yet");
+	cr_assert_eq(fairlead("keys", "root-next", "k/root.json", "-o", "3.json", "--add-intent",
+			      "dispatch"),
+		     FL_TOOLS_USAGE);
+	cr_assert_not(is_there("3.json"));
 }
 
 Test(tools_keys, a_root_that_could_not_be_used_is_not_made)

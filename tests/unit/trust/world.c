@@ -7,7 +7,9 @@
 static const char *const classes[] = {"class-a"};
 static const char *const order[] = {"rootfs", "mcu_a"};
 static const char *const reach[] = {"fleet", "local"};
-static const char *const intents[] = {"install", "rollback", "cancel", "inventory", "collect_logs"};
+static const char *const intents[] = {"install", "rollback", "cancel", "inventory", "collect_logs",
+				      "install_offline"};
+static const char *const operator_intents[] = {"install_offline"};
 static const char *const vendor_components[] = {"mcu_a"};
 
 static struct fl_digest some_digest(uint8_t seed)
@@ -55,7 +57,9 @@ static void make_root(struct world *w)
 	w->vendor_scope.components.n = 1;
 	w->roles[ROLE_VENDOR].scope = &w->vendor_scope;
 	w->roles[ROLE_DISPATCH].intents.items = intents;
-	w->roles[ROLE_DISPATCH].intents.n = 5;
+	w->roles[ROLE_DISPATCH].intents.n = 6;
+	w->roles[ROLE_OPERATOR].intents.items = operator_intents;
+	w->roles[ROLE_OPERATOR].intents.n = 1;
 	w->root_in = (struct fl_root){.type = "root",
 				      .spec = 1,
 				      .version = 1,
@@ -119,7 +123,8 @@ static void make_device(struct world *w)
 							  .security_floor = 4,
 							  .release = some_digest(9)};
 	w->state = (struct fl_trust_state){
-		.root = &w->root, .device = &w->device, .t_min = NOW, .job_seq = 41};
+		.root = &w->root, .device = &w->device, .t_min = NOW, .job_seq = 41,
+		.offline_seq = NOW - DAY};
 	w->state.components.items = w->facts;
 	w->state.components.n = 2;
 	w->job = (struct fl_job){.type = "job",

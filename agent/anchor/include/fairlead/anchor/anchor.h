@@ -49,7 +49,7 @@ enum fl_phase {
 struct fl_anchor_job {
 	struct fl_anchor_id job; /* zero: a free place */
 	struct fl_anchor_id release;
-	uint64_t job_seq;
+	uint64_t job_seq; /* of an offline job the highest of the others when it was opened: newer jobs are above it */
 	uint8_t tries; /* of the way forward or back, counted by the helper against its budget */
 };
 
@@ -111,6 +111,10 @@ enum fl_rc fl_anchor_add_component(struct fl_anchor *anchor, struct fl_anchor_na
 enum fl_rc fl_anchor_open_job(struct fl_anchor *anchor, const struct fl_digest *job,
 			      const struct fl_digest *release, uint64_t job_seq, int *ret,
 			      struct fl_err *err) FL_CHECKED;
+/* The same for an offline job, by its own counter. */
+enum fl_rc fl_anchor_open_offline(struct fl_anchor *anchor, const struct fl_digest *job,
+				  const struct fl_digest *release, uint64_t offline_seq, int *ret,
+				  struct fl_err *err) FL_CHECKED;
 /* Raises the highest job_seq for a job that is never open (a cancel). Refuses as fl_anchor_open_job does. */
 enum fl_rc fl_anchor_pass_job(struct fl_anchor *anchor, uint64_t job_seq, struct fl_err *err)
 	FL_CHECKED;

@@ -110,7 +110,7 @@ struct fl_ipc_hello_reply {
 	const char *boot_id;
 	const char *boot_failure; /* one line on the last failed boot */
 	bool anchor_lost;
-	uint64_t root_version, epoch, job_seq, t_min;
+	uint64_t root_version, epoch, job_seq, offline_seq, t_min;
 	bool trial;		 /* the running slot is on trial */
 	bool trial_well;	 /* the agent has told that all is well: the soak's time was added */
 	uint64_t trial_left_ms; /* until the helper falls back by itself */

@@ -144,13 +144,23 @@ struct fl_release {
 	const char *ext;
 };
 
+/* One of the devices of an offline job. */
+struct fl_job_device {
+	const char *device_id;
+	struct fl_digest identity; /* zero: whatever key it has */
+};
+
+#define FL_JOB_DEVICES_MAX 256
+
 struct fl_job {
 	const char *type;
 	uint64_t spec;
 	const char *tenant;
 	const char *device_id;
 	struct fl_digest identity;
+	FL_LIST(struct fl_job_device) devices; /* of an offline job, instead */
 	uint64_t epoch, job_seq;
+	uint64_t offline_seq; /* of an offline job, instead of job_seq */
 	const char *job_id;
 	uint64_t issued, not_before, expires;
 	const char *intent;
@@ -192,6 +202,7 @@ struct fl_report {
 	const char *boot_id;
 	const char *job_id;
 	uint64_t job_seq;
+	uint64_t offline_seq; /* of an offline job, instead */
 	const char *state;
 	const char *reason;
 	const char *text;
@@ -228,6 +239,10 @@ enum fl_rc fl_report_decode(struct fl_bytes payload, struct fl_arena *arena, str
 enum fl_rc fl_image_info_decode(struct fl_bytes payload, struct fl_arena *arena,
 				struct fl_image_info *ret, struct fl_err *err) FL_CHECKED;
 
+/* Does it come in a bundle (intent install_offline)? */
+bool fl_job_is_offline(const struct fl_job *job);
+/* Does it bring a release: install, rollback, install_offline? */
+bool fl_job_has_release(const struct fl_job *job);
 /* The component of that name, or NULL. */
 const struct fl_component *fl_release_component(const struct fl_release *release, const char *name);
 /* The artifact of that id; with id NULL the first of the format; or NULL. */

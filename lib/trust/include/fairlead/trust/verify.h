@@ -40,6 +40,7 @@ struct fl_trust_state {
 	FL_LIST(struct fl_component_facts) components;
 	uint64_t t_min;	 /* lower bound of the time, seconds since 1970 UTC */
 	uint64_t job_seq; /* highest accepted */
+	uint64_t offline_seq; /* the same of offline jobs */
 	FL_LIST(struct fl_digest) open_jobs;
 };
 
@@ -58,8 +59,8 @@ enum fl_job_verdict {
 };
 
 /*
- * Signatures for its intent, form, device, identity, tenant, epoch; then, unless it is open: job_seq above the highest
- * and at most 2^32 beyond it (FL_E_REPLAYED), expires ≥ t_min (FL_E_EXPIRED), issued not more than 30 days past
+ * Signatures for its intent (dispatch; of an offline job also an operator), form, device, identity, tenant, epoch; then, unless it is
+ * open: job_seq above the highest (offline_seq of an offline job) and at most 2^32 beyond it (FL_E_REPLAYED), expires ≥ t_min (FL_E_EXPIRED), issued not more than 30 days past
  * t_now (0: unknown).
  */
 enum fl_rc fl_verify_job(const struct fl_trust_state *state, const struct fl_envelope *env,
