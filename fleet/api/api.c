@@ -36,6 +36,7 @@ static const struct route {
 	{FL_HTTP_GET, V1 "/releases/{}", WITH_TOKEN, fl_api_get_release, NULL},
 	{FL_HTTP_GET, V1 "/jobs", WITH_TOKEN, fl_api_get_jobs, NULL},
 	{FL_HTTP_POST, V1 "/jobs", WITH_TOKEN, fl_api_post_job, NULL},
+	{FL_HTTP_POST, V1 "/offline-jobs", WITH_TOKEN, fl_api_post_offline_job, NULL},
 	{FL_HTTP_GET, V1 "/jobs/{}", WITH_TOKEN, fl_api_get_job, NULL},
 	{FL_HTTP_POST, V1 "/jobs/{}/cancel", WITH_TOKEN, fl_api_cancel_job, NULL},
 	{FL_HTTP_GET, V1 "/jobs/{}/events", WITH_TOKEN, NULL, fl_api_job_events},

@@ -61,7 +61,7 @@ fl_api_fn fl_api_get_devices, fl_api_get_device, fl_api_put_device, fl_api_delet
 fl_api_fn fl_api_get_status, fl_api_get_root, fl_api_post_root, fl_api_get_releases,
 	fl_api_get_release, fl_api_post_release;
 /* jobs.c */
-fl_api_fn fl_api_get_jobs, fl_api_get_job, fl_api_post_job, fl_api_cancel_job;
+fl_api_fn fl_api_get_jobs, fl_api_get_job, fl_api_post_job, fl_api_post_offline_job, fl_api_cancel_job;
 /* blobs.c */
 fl_api_stream_fn fl_api_put_blob, fl_api_put_tree;
 fl_api_fn fl_api_head_blob, fl_api_head_tree;

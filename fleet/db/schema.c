@@ -54,7 +54,23 @@ static const char *const step_3[] = {
 	NULL,
 };
 
-static const char *const *const steps[] = {step_1, step_2, step_3};
+/*
+ * What was signed for bundles, and its devices. A device that reports such a job, or one that an operator signed, has a row in
+ * jobs from then on: offline_id is the job's own id, which is that of other devices, too.
+ */
+static const char *const step_4[] = {
+	"CREATE TABLE offline_jobs (job_id TEXT PRIMARY KEY, offline_seq BIGINT NOT NULL UNIQUE,"
+	" release TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL, envelope TEXT NOT NULL,"
+	" created BIGINT NOT NULL)",
+	"CREATE TABLE offline_devices (job_id TEXT NOT NULL REFERENCES offline_jobs (job_id),"
+	" device_id TEXT NOT NULL, PRIMARY KEY (job_id, device_id))",
+	"ALTER TABLE jobs ADD COLUMN offline_id TEXT",
+	"ALTER TABLE jobs ADD COLUMN offline_seq BIGINT",
+	"CREATE UNIQUE INDEX jobs_offline ON jobs (device_id, offline_id)",
+	NULL,
+};
+
+static const char *const *const steps[] = {step_1, step_2, step_3, step_4};
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
 

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TENANT "default"
-
 /* Intents that need a release, and those that need none. */
 static const struct intent {
 	const char *name;
@@ -39,6 +37,16 @@ static bool zero(const struct fl_digest *digest)
 	return fl_digest_is_zero(digest);
 }
 
+enum fl_rc fl_jobs_check_expiry(uint64_t expires_s, struct fl_err *err)
+{
+	if (expires_s == 0 ||
+	    (expires_s >= FL_JOBS_EXPIRES_MIN_S && expires_s <= FL_JOBS_EXPIRES_MAX_S))
+		return FL_OK;
+	return fl_fail(err, FL_E_BAD_REQUEST, 0, "expires_s must be %llu to %llu",
+		       (unsigned long long)FL_JOBS_EXPIRES_MIN_S,
+		       (unsigned long long)FL_JOBS_EXPIRES_MAX_S);
+}
+
 static enum fl_rc check_request(const struct fl_job_request *r, struct fl_err *err)
 {
 	const struct intent *intent = NULL;
@@ -53,12 +61,7 @@ static enum fl_rc check_request(const struct fl_job_request *r, struct fl_err *e
 			       intent->release ? "needs" : "takes no");
 	if ((strcmp(r->intent, "cancel") == 0) == zero(&r->target))
 		return fl_fail(err, FL_E_BAD_REQUEST, 0, "a job is cancelled by its own request");
-	if (r->expires_s != 0 &&
-	    (r->expires_s < FL_JOBS_EXPIRES_MIN_S || r->expires_s > FL_JOBS_EXPIRES_MAX_S))
-		return fl_fail(err, FL_E_BAD_REQUEST, 0, "expires_s must be %llu to %llu",
-			       (unsigned long long)FL_JOBS_EXPIRES_MIN_S,
-			       (unsigned long long)FL_JOBS_EXPIRES_MAX_S);
-	return FL_OK;
+	return fl_jobs_check_expiry(r->expires_s, err);
 }
 
 /* A name that no component of the release has is an error of whoever asks. */
@@ -72,38 +75,43 @@ static enum fl_rc check_artifact(const struct making *m, struct fl_err *err)
 }
 
 /* What runs on the device against what would come; what it runs is looked up for its permits_rollback_to. */
-static enum fl_rc check_components(struct making *m, const struct fl_device *device,
+static enum fl_rc check_components(const struct fl_jobs_fit *fit, const struct fl_device *device,
 				   struct fl_err *err)
 {
 	struct fl_inventory inventory;
-	enum fl_rc rc = fl_inventory_read(device->components, &m->arena, &inventory, err);
+	enum fl_rc rc = fl_inventory_read(device->components, fit->arena, &inventory, err);
 	for (size_t i = 0; i < inventory.components.n && rc == FL_OK; i++) {
 		const struct fl_wire_component *running = &inventory.components.items[i];
-		const struct fl_component *next = fl_release_component(&m->release, running->name);
+		const struct fl_component *next = fl_release_component(fit->release, running->name);
 		struct fl_release committed;
 		struct fl_err unknown;
 		if (next == NULL)
 			continue;
 		bool known = !zero(&running->release) &&
-			     fl_releases_decode(m->jobs->releases, &running->release, &m->arena,
+			     fl_releases_decode(fit->jobs->releases, &running->release, fit->arena,
 						&committed, &unknown) == FL_OK;
-		rc = fl_compat_component(next, &m->request->release, running,
-					 known ? &committed : NULL, err);
+		rc = fl_compat_component(next, &fit->digest, running, known ? &committed : NULL,
+					 err);
 	}
 	return rc;
 }
 
 static enum fl_rc on_device(void *ctx, const struct fl_device *device, struct fl_err *err)
 {
-	struct making *m = ctx;
-	if (!fl_digest_parse(device->identity, &m->identity))
+	struct fl_jobs_fit *fit = ctx;
+	if (!fl_digest_parse(device->identity, &fit->identity))
 		return fl_fail(err, FL_E_CORRUPT, 0, "identity of '%s'", device->device_id);
 	if (device->revoked)
 		return fl_fail(err, FL_E_CONFLICT, 0, "'%s' is revoked", device->device_id);
-	if (zero(&m->request->release) || m->request->force)
+	if (fit->release == NULL || fit->force)
 		return FL_OK;
-	enum fl_rc rc = fl_compat_device(&m->release, device, err);
-	return rc == FL_OK ? check_components(m, device, err) : rc;
+	enum fl_rc rc = fl_compat_device(fit->release, device, err);
+	return rc == FL_OK ? check_components(fit, device, err) : rc;
+}
+
+enum fl_rc fl_jobs_fit_device(struct fl_jobs_fit *fit, const char *device_id, struct fl_err *err)
+{
+	return fl_registry_get(fit->jobs->registry, device_id, on_device, fit, err);
 }
 
 static enum fl_rc take_seq(struct making *m, struct fl_err *err)
@@ -124,7 +132,7 @@ static enum fl_rc sign(struct making *m, struct fl_err *err)
 	struct fl_job job = {
 		.type = "job",
 		.spec = 1,
-		.tenant = TENANT,
+		.tenant = FL_JOBS_TENANT,
 		.device_id = r->device_id,
 		.identity = m->identity,
 		.epoch = root->epoch,
@@ -183,10 +191,16 @@ static enum fl_rc make(struct making *m, struct fl_err *err)
 	if (!zero(&m->request->release))
 		rc = fl_releases_decode(m->jobs->releases, &m->request->release, &m->arena, &m->release,
 					err);
+	struct fl_jobs_fit fit = {.jobs = m->jobs,
+				  .arena = &m->arena,
+				  .release = zero(&m->request->release) ? NULL : &m->release,
+				  .digest = m->request->release,
+				  .force = m->request->force};
 	if (rc == FL_OK)
 		rc = check_artifact(m, err);
 	if (rc == FL_OK)
-		rc = fl_registry_get(m->jobs->registry, m->request->device_id, on_device, m, err);
+		rc = fl_jobs_fit_device(&fit, m->request->device_id, err);
+	m->identity = fit.identity;
 	if (rc == FL_OK)
 		rc = take_seq(m, err);
 	if (rc == FL_OK)
@@ -224,7 +238,7 @@ enum fl_rc fl_jobs_create(struct fl_jobs *jobs, const struct fl_job_request *req
 }
 
 struct target {
-	bool found, final;
+	bool found, final, foreign;
 	char device_id[FL_NAME_MAX + 1];
 	struct fl_digest digest;
 	bool is_cancel;
@@ -237,7 +251,8 @@ static enum fl_rc take_target(void *ctx, const struct fl_db_value *c, struct fl_
 	snprintf(t->device_id, sizeof(t->device_id), "%s", c[0].text);
 	t->final = c[2].number != 0;
 	t->is_cancel = strcmp(c[3].text, "cancel") == 0;
-	return fl_digest_parse(c[1].text, &t->digest) ? FL_OK
+	t->foreign = c[1].text[0] == '\0';
+	return t->foreign || fl_digest_parse(c[1].text, &t->digest) ? FL_OK
 						      : fl_fail(err, FL_E_CORRUPT, 0, "a job's digest");
 }
 
@@ -254,6 +269,8 @@ enum fl_rc fl_jobs_cancel(struct fl_jobs *jobs, const char *actor, const char *j
 		return rc;
 	if (!t.found)
 		return fl_fail(err, FL_E_NOT_FOUND, 0, "no job '%s'", job_id);
+	if (t.foreign)
+		return fl_fail(err, FL_E_CONFLICT, 0, "the job was signed elsewhere, the fleet lacks it");
 	if (t.final || t.is_cancel)
 		return fl_fail(err, FL_E_CONFLICT, 0, "the job is %s",
 			       t.final ? "over" : "itself a cancel");

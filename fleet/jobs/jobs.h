@@ -16,6 +16,7 @@
 #include <fairlead/wire/messages.h>
 
 #define FL_JOBS_QUEUED		 "queued"
+#define FL_JOBS_TENANT		 "default"
 #define FL_JOBS_EXPIRES_S	 ((uint64_t)30 * 86400)
 #define FL_JOBS_EXPIRES_MIN_S	 ((uint64_t)60)
 #define FL_JOBS_EXPIRES_MAX_S	 ((uint64_t)366 * 86400)
@@ -69,6 +70,43 @@ enum fl_rc fl_jobs_create(struct fl_jobs *jobs, const struct fl_job_request *req
 /* Makes a job that withdraws another. FL_E_CONFLICT when that one is over. */
 enum fl_rc fl_jobs_cancel(struct fl_jobs *jobs, const char *actor, const char *job_id,
 			  struct fl_job_ref *ret, struct fl_err *err) FL_CHECKED;
+
+/* The same for a bundle (offline.c): one document for all of its devices, which the fleet sends to none of them. */
+struct fl_jobs_offline_request {
+	const char *actor;
+	FL_LIST(const char *) devices;
+	FL_LIST(const char *) components; /* empty: all */
+	struct fl_digest release;
+	uint64_t expires_s; /* 0: FL_JOBS_EXPIRES_S */
+	bool force;
+};
+struct fl_jobs_offline_ref {
+	char job_id[FL_JOBS_ID_SIZE];
+	uint64_t offline_seq;
+};
+/* The envelope's text is appended to out. Durable on FL_OK. The codes of fl_jobs_create; they name the device. */
+enum fl_rc fl_jobs_create_offline(struct fl_jobs *jobs, const struct fl_jobs_offline_request *request,
+				  struct fl_buf *out, struct fl_jobs_offline_ref *ret,
+				  struct fl_err *err) FL_CHECKED;
+/*
+ * The row of an offline job that a device reports, made when there is none yet: also of one that an operator signed, which only
+ * the device has seen. Within the batch. FL_E_NOT_FOUND: too many of those.
+ */
+enum fl_rc fl_jobs_take_up(struct fl_jobs *jobs, const char *device_id, const struct fl_report *report,
+			   char ret_id[FL_JOBS_ID_SIZE], struct fl_err *err) FL_CHECKED;
+
+/* What a job asks before it is made: the device is there, and the release, if any, fits what it said of itself. */
+struct fl_jobs_fit {
+	struct fl_jobs *jobs;
+	struct fl_arena *arena;
+	const struct fl_release *release; /* NULL: none */
+	struct fl_digest digest;	  /* its */
+	bool force;			  /* the device decides alone */
+	struct fl_digest identity;	  /* found */
+};
+enum fl_rc fl_jobs_fit_device(struct fl_jobs_fit *fit, const char *device_id, struct fl_err *err)
+	FL_CHECKED;
+enum fl_rc fl_jobs_check_expiry(uint64_t expires_s, struct fl_err *err) FL_CHECKED;
 
 /* Signed documents (sign.c): the text of the envelope is appended. */
 enum fl_rc fl_jobs_sign(const struct fl_jobs *jobs, const struct fl_job *job, struct fl_buf *out,

@@ -213,6 +213,20 @@ static enum fl_rc verify(struct received *r, const struct fl_pubkey *key, uint64
 	return rc == FL_OK ? fl_envelope_digest(&env, &r->digest, err) : rc;
 }
 
+/* From here on the report speaks of the fleet's own row. */
+static enum fl_rc take_up(struct received *r, struct fl_err *err)
+{
+	char id[FL_JOBS_ID_SIZE];
+	if (r->report.offline_seq == 0 || r->report.job_id == NULL)
+		return FL_OK;
+	enum fl_rc rc = fl_jobs_take_up(r->jobs, r->device_id, &r->report, id, err);
+	if (rc == FL_E_NOT_FOUND)
+		return FL_OK; /* an event will say so */
+	if (rc == FL_OK)
+		r->report.job_id = fl_arena_copy(r->arena, id, strlen(id), err);
+	return rc == FL_OK && r->report.job_id == NULL ? FL_E_NO_MEMORY : rc;
+}
+
 static enum fl_rc take(struct received *r, const struct fl_pubkey *key,
 		       const struct fl_wire_report *message, struct fl_err *err)
 {
@@ -220,7 +234,9 @@ static enum fl_rc take(struct received *r, const struct fl_pubkey *key,
 	bool news = false;
 	if (verify(r, key, message->report_seq, &why) != FL_OK)
 		return invalid(r, &why, err);
-	enum fl_rc rc = keep(r, &news, err);
+	enum fl_rc rc = take_up(r, err);
+	if (rc == FL_OK)
+		rc = keep(r, &news, err);
 	if (rc != FL_OK || !news)
 		return rc;
 	rc = fl_db_run(r->jobs->db,

@@ -18,10 +18,15 @@ static enum fl_rc seal(const struct fl_jobs *jobs, enum fl_doc_type type, const 
 static enum fl_rc rehearse(const struct fl_jobs *jobs, const struct fl_job *job,
 			   const struct fl_envelope *env, struct fl_err *err)
 {
+	const bool offline = fl_job_is_offline(job);
 	struct fl_device_facts device = {
-		.tenant = job->tenant, .device_id = job->device_id, .identity = job->identity};
-	struct fl_trust_state state = {
-		.root = &jobs->roots->current, .device = &device, .job_seq = job->job_seq - 1};
+		.tenant = job->tenant,
+		.device_id = offline ? job->devices.items[0].device_id : job->device_id,
+		.identity = offline ? job->devices.items[0].identity : job->identity};
+	struct fl_trust_state state = {.root = &jobs->roots->current,
+				       .device = &device,
+				       .job_seq = job->job_seq - 1,
+				       .offline_seq = job->offline_seq - 1};
 	struct fl_arena arena = FL_ARENA(FL_JOBS_DOC_MEMORY);
 	struct fl_job decoded;
 	enum fl_job_verdict verdict;
@@ -55,7 +60,8 @@ static enum fl_rc latest_job_seq(const struct fl_jobs *jobs, const char *device_
 {
 	const struct fl_db_value params[] = {fl_db_str(device_id)};
 	struct fl_db_query query = {
-		"SELECT max(job_seq) FROM jobs WHERE device_id = $1 AND final = 1", params, 1, NULL, NULL};
+		"SELECT max(job_seq) FROM jobs WHERE device_id = $1 AND final = 1"
+		" AND offline_id IS NULL", params, 1, NULL, NULL};
 	return fl_db_number(jobs->db, &query, 0, ret, err);
 }
 

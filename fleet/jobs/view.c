@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define JOB_COLUMNS                                                                                \
-	"job_id, job_seq, device_id, intent, release, version, state, reason, text, until, next,"  \
-	" created, updated, final, target"
+	"job_id, CASE WHEN offline_id IS NULL THEN job_seq END, device_id, intent, release,"       \
+	" version, state, reason, text, until, next, created, updated, final, target, offline_seq"
 
 struct member {
 	const char *name;
@@ -20,10 +20,11 @@ static const struct member members[] = {
 	{"job_id", 0},	{"job_seq", 1}, {"device_id", 2}, {"intent", 3},   {"release", 4},
 	{"version", 5}, {"state", 6},	{"reason", 7},	  {"text", 8},	   {"until", 9},
 	{"next", 10},	{"created", 11}, {"updated", 12}, {"target", 14},
+	{"offline_seq", 15},
 };
 
 #define FINAL_COLUMN	13
-#define BOOT_LOG_COLUMN 15 /* of one job that is shown with its history */
+#define BOOT_LOG_COLUMN 16 /* of one job that is shown with its history */
 
 static size_t slot_of(const char *job_id)
 {
@@ -33,34 +34,42 @@ static size_t slot_of(const char *job_id)
 	return hash % FL_JOBS_PROGRESS_SLOTS;
 }
 
-static enum fl_rc owns(struct fl_jobs *jobs, const char *device_id, const char *job_id, bool *ret)
+static enum fl_rc take_id(void *ctx, const struct fl_db_value *c, struct fl_err *err)
+{
+	(void)err;
+	snprintf(ctx, FL_JOBS_ID_SIZE, "%s", c[0].text);
+	return FL_OK;
+}
+
+/* The device's open job of that id, its own or the document's; *ret is "" when there is none. */
+static enum fl_rc find_open(struct fl_jobs *jobs, const char *device_id, const char *job_id,
+			    char ret[FL_JOBS_ID_SIZE])
 {
 	const struct fl_db_value params[] = {fl_db_str(job_id), fl_db_str(device_id)};
 	struct fl_db_query query = {
-		"SELECT count(*) FROM jobs WHERE job_id = $1 AND device_id = $2 AND final = 0", params, 2,
-		NULL, NULL};
-	uint64_t n = 0;
+		"SELECT job_id FROM jobs WHERE (job_id = $1 OR offline_id = $1) AND device_id = $2"
+		" AND final = 0 LIMIT 1",
+		params, 2, take_id, ret};
 	struct fl_err err;
-	enum fl_rc rc = fl_db_number(jobs->db, &query, 0, &n, &err);
-	*ret = n == 1;
-	return rc;
+	ret[0] = '\0';
+	return fl_db_each(jobs->db, &query, &err);
 }
 
 void fl_jobs_set_progress(struct fl_jobs *jobs, const char *device_id,
 			  const struct fl_wire_progress *message)
 {
-	bool own = false;
-	if (owns(jobs, device_id, message->job_id, &own) != FL_OK || !own)
+	char job_id[FL_JOBS_ID_SIZE];
+	if (find_open(jobs, device_id, message->job_id, job_id) != FL_OK || job_id[0] == '\0')
 		return;
-	struct fl_jobs_progress *p = &jobs->progress[slot_of(message->job_id)];
+	struct fl_jobs_progress *p = &jobs->progress[slot_of(job_id)];
 	*p = (struct fl_jobs_progress){.done_bytes = message->done_bytes,
 				       .total_bytes = message->total_bytes,
 				       .fetched_bytes = message->fetched_bytes,
 				       .rate_bytes_s = message->rate_bytes_s};
-	snprintf(p->job_id, sizeof(p->job_id), "%s", message->job_id);
+	snprintf(p->job_id, sizeof(p->job_id), "%s", job_id);
 	if (message->component != NULL)
 		snprintf(p->component, sizeof(p->component), "%s", message->component);
-	fl_bus_publish(jobs->bus, &(struct fl_bus_event){FL_BUS_JOB_CHANGED, NULL, message->job_id});
+	fl_bus_publish(jobs->bus, &(struct fl_bus_event){FL_BUS_JOB_CHANGED, NULL, job_id});
 }
 
 const struct fl_jobs_progress *fl_jobs_get_progress(const struct fl_jobs *jobs, const char *job_id)
@@ -223,7 +232,7 @@ enum fl_rc fl_jobs_find_next(struct fl_jobs *jobs, const char *device_id, uint64
 	struct fl_db_query query = {
 		"SELECT j.job_seq, j.envelope, r.envelope FROM jobs j LEFT JOIN releases r"
 		" ON r.digest = j.release WHERE j.device_id = $1 AND j.final = 0 AND j.job_seq > $2"
-		" ORDER BY j.job_seq LIMIT 1",
+		" AND j.offline_id IS NULL ORDER BY j.job_seq LIMIT 1",
 		params, 2, take_next, ret};
 	ret->job_seq = 0;
 	fl_buf_clear(&ret->envelope);
