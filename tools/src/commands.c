@@ -88,6 +88,19 @@ static const struct fl_tools_option blocks_create[] = {
 static const struct fl_tools_option blocks_plan[] = {
 	{"image", 0, false, "IMAGE", "compare what is found with the image"},
 };
+static const struct fl_tools_option bundle_create[] = {
+	{"device", 'd', true, "ID", "a device that may install it (repeatable)"},
+	{"output", 'o', true, "FILE", "the bundle"},
+	{"component", 'c', false, "NAME", "only this component (repeatable; default all)"},
+	{"force", 0, false, NULL, "also where the fleet knows better; the device decides"},
+	{"expires-s", 0, false, "N", "seconds until it can no longer be begun (default 30 days)"},
+	{"key", 'k', false, "KEY",
+	 "sign here, without a fleet: an operator's key, a PEM file or a URI (repeatable)"},
+	{"root", 'r', false, "ROOT",
+	 "with --key: the root documents, from the oldest that a device may have (repeatable)"},
+	{"tenant", 0, false, "NAME", "with --key: the owner of the devices (default \"default\")"},
+	{"seq", 0, false, "N", "with --key: number of the bundle (default seconds since 1970)"},
+};
 static const struct fl_tools_option device_enroll[] = {
 	{"identity", 0, true, "sha256:HEX", "digest of the device key's SubjectPublicKeyInfo"},
 };
@@ -148,6 +161,11 @@ const struct fl_tools_command fl_tools_commands[] = {
 	{"blocks plan", "INDEX BASE...", 2, 1 + FL_BLOCKS_BASES_MAX, false,
 	 "Show what a device that has BASE would fetch", OPTIONS(blocks_plan),
 	 fl_tools_blocks_plan},
+
+	{"bundle create", "DIR", 1, 1, true, "Make one file that installs a release without a network",
+	 OPTIONS(bundle_create), fl_tools_bundle_create},
+	{"bundle show", "FILE", 1, 1, false, "Show what a bundle holds", NO_OPTIONS,
+	 fl_tools_bundle_show},
 
 	{"device enroll", "ID", 1, 1, true, "Let a device with this identity enroll",
 	 OPTIONS(device_enroll), fl_tools_device_enroll},

@@ -12,6 +12,7 @@ fl_tools_run fl_tools_release_create, fl_tools_release_sign, fl_tools_release_ve
 fl_tools_run fl_tools_root_publish;
 fl_tools_run fl_tools_delta_create;
 fl_tools_run fl_tools_blocks_create, fl_tools_blocks_plan;
+fl_tools_run fl_tools_bundle_create, fl_tools_bundle_show;
 fl_tools_run fl_tools_device_enroll, fl_tools_device_revoke, fl_tools_device_list,
 	fl_tools_device_show;
 fl_tools_run fl_tools_deploy;
