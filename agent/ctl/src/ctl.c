@@ -87,9 +87,15 @@ static enum decision parse(int argc, char **argv, struct fl_ctl_call *call)
 		call->prove_fallback |= c == 'P';
 		call->yes |= c == 'y';
 	}
-	if (argc - optind != 1)
+	if (argc - optind < 1)
 		return WRONG;
 	call->verb = argv[optind];
+	const struct fl_ctl_verb *verb = fl_ctl_find(call->verb);
+	const bool takes_file = verb != NULL && verb->takes_file;
+	if (argc - optind != (takes_file ? 2 : 1))
+		return WRONG;
+	if (takes_file)
+		call->file = argv[optind + 1];
 	return call->prove_fallback && strcmp(call->verb, "doctor") != 0 ? WRONG : ASK;
 }
 

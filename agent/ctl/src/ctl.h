@@ -27,6 +27,7 @@ struct fl_ctl_call {
 	bool json;
 	uint64_t lines; /* of the log; 0: all */
 	bool prove_fallback, yes; /* doctor */
+	const char *file;	  /* install */
 	FILE *out;
 };
 
@@ -37,6 +38,7 @@ struct fl_ctl_verb {
 	void (*show)(const struct fl_ctl_call *call, const void *result);
 	bool (*empty)(const void *result); /* NULL: there is always something */
 	enum fl_rc (*run)(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err);
+	bool takes_file; /* as its argument */
 };
 
 extern const struct fl_ctl_verb fl_ctl_verbs[];
@@ -49,6 +51,14 @@ const struct fl_ctl_verb *fl_ctl_find(const char *name);
  */
 enum fl_rc fl_ctl_ask(const char *config, const char *verb, struct fl_arena *arena,
 		      const char **ret, struct fl_err *err) FL_CHECKED;
+
+/* The same for `install`: fd, an open file that is at path, goes along. */
+enum fl_rc fl_ctl_ask_install(const char *config, const char *path, int fd, struct fl_arena *arena,
+			      const char **ret, struct fl_err *err) FL_CHECKED;
+
+/* install.c: hands a bundle to the agent. */
+enum fl_rc fl_ctl_install(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err)
+	FL_CHECKED;
 
 /* doctor.c: shows what it finds, or begins a proof of the fallback. */
 enum fl_rc fl_ctl_doctor(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err)

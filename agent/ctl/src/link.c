@@ -15,6 +15,7 @@
 
 #define ANSWER_S     10
 #define PATH_LEN_MAX 4096
+#define REQUEST_MAX  ((size_t)16 * 1024)
 
 static enum fl_rc socket_path(const char *config, char out[PATH_LEN_MAX], struct fl_err *err)
 {
@@ -114,23 +115,75 @@ static enum fl_rc read_answer(const struct fl_buf *line, struct fl_arena *arena,
 	return FL_OK;
 }
 
-enum fl_rc fl_ctl_ask(const char *config, const char *verb, struct fl_arena *arena,
-		      const char **ret, struct fl_err *err)
+/* The file's descriptor (-1: none) goes with the first byte. */
+static enum fl_rc send_request(int fd, const struct fl_buf *request, int file, struct fl_err *err)
 {
-	char path[PATH_LEN_MAX], request[128];
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} rights = {.space = {0}};
+	struct iovec all = {request->data, request->len};
+	struct msghdr msg = {.msg_iov = &all, .msg_iovlen = 1};
+	if (file >= 0) {
+		msg.msg_control = rights.space;
+		msg.msg_controllen = sizeof(rights.space);
+		rights.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
+						 .cmsg_level = SOL_SOCKET,
+						 .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&rights.header), &file, sizeof(file));
+	}
+	ssize_t n;
+	do
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fl_fail(err, FL_E_UNREACHABLE, errno, "ask the agent");
+	if (fl_write_all(fd, request->data + n, request->len - (size_t)n, err) != FL_OK)
+		return fl_wrap(err, FL_E_UNREACHABLE, "ask the agent");
+	return FL_OK;
+}
+
+static enum fl_rc ask(const char *config, const struct fl_buf *request, int file,
+		      struct fl_arena *arena, const char **ret, struct fl_err *err)
+{
+	char path[PATH_LEN_MAX];
 	FL_AUTO_FD fd = -1;
 	struct fl_buf line = FL_BUF(FL_CTL_ANSWER_MAX);
-	int n = snprintf(request, sizeof(request), "{\"verb\":\"%s\"}\n", verb);
-	FL_BUG_ON(n < 0 || (size_t)n >= sizeof(request));
 	enum fl_rc rc = socket_path(config, path, err);
 	if (rc == FL_OK)
 		rc = open_link(path, &fd, err);
-	if (rc == FL_OK && fl_write_all(fd, request, (size_t)n, err) != FL_OK)
-		rc = fl_wrap(err, FL_E_UNREACHABLE, "ask the agent");
+	if (rc == FL_OK)
+		rc = send_request(fd, request, file, err);
 	if (rc == FL_OK)
 		rc = read_line(fd, &line, err);
 	if (rc == FL_OK)
 		rc = read_answer(&line, arena, ret, err);
 	fl_buf_free(&line);
+	return rc;
+}
+
+enum fl_rc fl_ctl_ask(const char *config, const char *verb, struct fl_arena *arena,
+		      const char **ret, struct fl_err *err)
+{
+	struct fl_buf request = FL_BUF(REQUEST_MAX);
+	enum fl_rc rc = fl_buf_appendf(&request, err, "{\"verb\":\"%s\"}\n", verb);
+	if (rc == FL_OK)
+		rc = ask(config, &request, -1, arena, ret, err);
+	fl_buf_free(&request);
+	return rc;
+}
+
+enum fl_rc fl_ctl_ask_install(const char *config, const char *path, int fd, struct fl_arena *arena,
+			      const char **ret, struct fl_err *err)
+{
+	struct fl_buf request = FL_BUF(REQUEST_MAX);
+	enum fl_rc rc = fl_buf_append_str(&request, "{\"verb\":\"install\",\"path\":", err);
+	if (rc == FL_OK)
+		rc = fl_json_append_string(&request, path, err);
+	if (rc == FL_OK)
+		rc = fl_buf_append_str(&request, "}\n", err);
+	if (rc == FL_OK)
+		rc = ask(config, &request, fd, arena, ret, err);
+	fl_buf_free(&request);
 	return rc;
 }

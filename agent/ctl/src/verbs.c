@@ -28,12 +28,13 @@ static const struct fl_schema component_schema =
 
 struct job {
 	const char *job_id, *state, *reason, *text, *next, *intent, *version, *release;
-	uint64_t job_seq, until, fetched_bytes, rate_bytes_s, created, updated;
+	uint64_t job_seq, offline_seq, until, fetched_bytes, rate_bytes_s, created, updated;
 	FL_LIST(struct component) components;
 };
 static const struct fl_field job_fields[] = {
 	FL_REQ(struct job, job_id, STR, WORD, NULL, "id"),
 	FL_OPT(struct job, job_seq, U64, FL_U53_MAX, NULL, "number"),
+	FL_OPT(struct job, offline_seq, U64, FL_U53_MAX, NULL, "number of its bundle"),
 	FL_REQ(struct job, state, STR, WORD, NULL, "state"),
 	FL_OPT(struct job, reason, STR, WORD, NULL, "code"),
 	FL_OPT(struct job, text, STR, TEXT, NULL, "what happened"),
@@ -311,11 +312,13 @@ static void show_why(const struct fl_ctl_call *call, const void *result)
 
 const struct fl_ctl_verb fl_ctl_verbs[] = {
 	{"status", "what runs, what it is connected to, what it does", &status_schema, show_status,
-	 NULL, NULL},
-	{"jobs", "the jobs of this gateway", &job_list_schema, show_jobs, no_jobs, NULL},
+	 NULL, NULL, false},
+	{"jobs", "the jobs of this gateway", &job_list_schema, show_jobs, no_jobs, NULL, false},
 	{"log", "the last lines of the log, kept over restarts", &log_schema, show_log, no_lines,
-	 NULL},
-	{"why", "why it is not updating, and until when", &why_schema, show_why, NULL, NULL},
-	{"doctor", "whether it could come back from a bad update", NULL, NULL, NULL, fl_ctl_doctor},
+	 NULL, false},
+	{"why", "why it is not updating, and until when", &why_schema, show_why, NULL, NULL, false},
+	{"install", "FILE: install from an offline bundle", NULL, NULL, NULL, fl_ctl_install, true},
+	{"doctor", "whether it could come back from a bad update", NULL, NULL, NULL, fl_ctl_doctor,
+	 false},
 };
 const size_t fl_ctl_n_verbs = sizeof(fl_ctl_verbs) / sizeof(fl_ctl_verbs[0]);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ROOTS_WAIT_MS 100
+
 /* The components a job names, or all of its release. */
 static bool selected(const struct fl_job *job, const char *name)
 {
@@ -145,6 +147,11 @@ static enum fl_rc send_documents(struct fl_job_run *run, presented *done, struct
 void fl_job_present(struct fl_job_run *run)
 {
 	struct fl_err err = {0};
+	if (fl_helper_call_open(&run->agent->root_call)) { /* signed by keys that the helper is only just told of */
+		(void)fl_fail(&err, FL_E_BUSY, 0, "the helper takes root documents");
+		fl_job_wait(run, &err, "helper", 0, ROOTS_WAIT_MS, on_present_again);
+		return;
+	}
 	if (send_documents(run, on_presented, &err) != FL_OK)
 		fl_job_wait(run, &err, "helper", 0, fl_job_backoff_ms(run), on_present_again);
 }

@@ -94,6 +94,11 @@ static bool send_next_root(struct fl_agent *agent)
 	return rc == FL_OK;
 }
 
+void fl_agent_tell_roots(struct fl_agent *agent)
+{
+	(void)send_next_root(agent);
+}
+
 /* ---- heartbeats ----------------------------------------------------------------------------------------- */
 
 static void on_nonce(struct fl_helper_call *call, enum fl_rc rc, const struct fl_err *err,
@@ -259,7 +264,7 @@ static enum fl_rc take_roots(struct fl_agent *agent, const struct fl_wire_roots 
 			return rc;
 		fl_log(FL_LOG_NOTICE, "root document %llu", (unsigned long long)agent->trust.root.version);
 	}
-	(void)send_next_root(agent);
+	fl_agent_tell_roots(agent);
 	return FL_OK;
 }
 

@@ -1,34 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent.h"
+#include "install.h"
 
 #include <fairlead/base/file.h>
 #include <fairlead/base/log.h>
 #include <fairlead/trust/json.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-#define REQUEST_MAX ((size_t)4096)
+#define REQUEST_MAX ((size_t)16 * 1024)
 #define ANSWER_MAX  ((size_t)2 * 1024 * 1024)
 #define CLIENTS_MAX 16
+#define BACKLOG	    16
+#define BLOCK	    256
+#define PATH_LEN    4096
 
+/* The descriptor of a file may come with a line, which uv_pipe_t would not hand on. */
 struct client {
-	uv_pipe_t pipe;
-	uv_write_t write;
+	uv_poll_t poll;
 	struct fl_control *control;
+	int fd;		/* the connection */
+	int file;	/* came with the present line; -1: none */
 	struct fl_buf in, out;
-	bool writing;
+	size_t sent; /* of out; not all of it: no line is looked at */
 };
 
 struct request {
 	const char *verb;
+	const char *path;
 };
 
 static const struct fl_field request_fields[] = {
-	FL_REQ(struct request, verb, STR, 32, NULL, "status, jobs, log, why"),
+	FL_REQ(struct request, verb, STR, 32, NULL, "status, jobs, log, why, install"),
+	FL_OPT(struct request, path, STR, PATH_LEN - 1, NULL, "install: where the file is"),
 };
 static const struct fl_schema request_schema =
 	FL_SCHEMA("request", struct request, request_fields, "one line");
@@ -37,6 +47,8 @@ static void on_client_closed(uv_handle_t *handle)
 {
 	struct client *c = handle->data;
 	c->control->n_clients--;
+	fl_close(&c->fd);
+	fl_close(&c->file);
 	fl_buf_free(&c->in);
 	fl_buf_free(&c->out);
 	free(c);
@@ -44,21 +56,11 @@ static void on_client_closed(uv_handle_t *handle)
 
 static void close_client(struct client *c)
 {
-	if (!uv_is_closing((uv_handle_t *)&c->pipe))
-		uv_close((uv_handle_t *)&c->pipe, on_client_closed);
+	if (!uv_is_closing((uv_handle_t *)&c->poll))
+		uv_close((uv_handle_t *)&c->poll, on_client_closed);
 }
 
-static void serve_line(struct client *c);
-
-static void on_written(uv_write_t *req, int status)
-{
-	struct client *c = req->data;
-	c->writing = false;
-	if (status != 0)
-		close_client(c);
-	else
-		serve_line(c);
-}
+/* ---- lines ---------------------------------------------------------------------------------------------- */
 
 static enum fl_rc answer_error(struct client *c, const struct fl_err *why, struct fl_err *err)
 {
@@ -68,6 +70,15 @@ static enum fl_rc answer_error(struct client *c, const struct fl_err *why, struc
 	if (rc == FL_OK)
 		rc = fl_json_append_string(&c->out, why->msg, err);
 	return rc == FL_OK ? fl_buf_append_str(&c->out, "}\n", err) : rc;
+}
+
+static enum fl_rc carry_out(struct client *c, const struct request *request, struct fl_err *err)
+{
+	struct fl_install_request install = {c->file, request->path};
+	if (strcmp(request->verb, "install") != 0)
+		return fl_status_answer(c->control->agent, request->verb, &c->out, err);
+	c->file = -1;
+	return fl_install(c->control->agent, &install, &c->out, err);
 }
 
 static enum fl_rc answer(struct client *c, const char *line, size_t len, struct fl_err *err)
@@ -81,103 +92,185 @@ static enum fl_rc answer(struct client *c, const char *line, size_t len, struct 
 	if (rc == FL_OK)
 		rc = fl_buf_append_str(&c->out, "{\"ok\":true,\"result\":", &why);
 	if (rc == FL_OK)
-		rc = fl_status_answer(c->control->agent, request.verb, &c->out, &why);
+		rc = carry_out(c, &request, &why);
 	if (rc == FL_OK)
 		rc = fl_buf_append_str(&c->out, "}\n", &why);
 	fl_arena_free(&arena);
+	fl_close(&c->file); /* that nobody asked for */
 	return rc == FL_OK ? rc : answer_error(c, &why, err);
 }
 
+/* False: the other side is gone. */
+static bool flush(struct client *c)
+{
+	while (c->sent < c->out.len) {
+		const ssize_t n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent,
+				       MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK;
+		c->sent += (size_t)n;
+	}
+	return true;
+}
+
 /* One request at a time: the next line is looked at when its answer is written. */
-static void serve_line(struct client *c)
+static bool serve_lines(struct client *c)
 {
 	struct fl_err err = {0};
-	const char *text = fl_buf_str(&c->in);
-	const char *end = c->in.len == 0 ? NULL : memchr(text, '\n', c->in.len);
-	if (c->writing || end == NULL)
-		return;
-	const size_t len = (size_t)(end - text);
-	if (answer(c, text, len, &err) != FL_OK) {
-		close_client(c);
-		return;
+	const char *end;
+	while (c->sent == c->out.len && c->in.len > 0 &&
+	       (end = memchr(fl_buf_str(&c->in), '\n', c->in.len)) != NULL) {
+		const size_t len = (size_t)(end - fl_buf_str(&c->in));
+		c->sent = 0;
+		if (answer(c, fl_buf_str(&c->in), len, &err) != FL_OK)
+			return false;
+		fl_buf_consume(&c->in, len + 1);
+		if (!flush(c))
+			return false;
 	}
-	fl_buf_consume(&c->in, len + 1);
-	uv_buf_t buf = uv_buf_init((char *)c->out.data, (unsigned)c->out.len);
-	c->writing = true;
-	c->write.data = c;
-	if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
-		close_client(c);
+	return true;
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+/* ---- the connection --------------------------------------------------------------------------------------- */
+
+/* The last one counts; each line has at most one. */
+static void keep_file(struct client *c, struct msghdr *msg)
 {
-	struct client *c = handle->data;
-	(void)suggested;
-	const bool room = fl_buf_reserve(&c->in, 256, NULL) == FL_OK;
-	*buf = room ? uv_buf_init((char *)c->in.data + c->in.len, 256) : uv_buf_init(NULL, 0);
+	for (struct cmsghdr *m = CMSG_FIRSTHDR(msg); m != NULL; m = CMSG_NXTHDR(msg, m)) {
+		if (m->cmsg_level != SOL_SOCKET || m->cmsg_type != SCM_RIGHTS)
+			continue;
+		const size_t n = (m->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			fl_close(&c->file);
+			memcpy(&c->file, CMSG_DATA(m) + i * sizeof(int), sizeof(int));
+		}
+	}
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+/* False: it has ended, or said too much. */
+static bool receive(struct client *c)
 {
-	struct client *c = stream->data;
-	(void)buf;
-	if (n < 0) {
-		close_client(c);
-		return;
-	}
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} rights = {.space = {0}};
+	if (fl_buf_reserve(&c->in, BLOCK, NULL) != FL_OK)
+		return false;
+	struct iovec block = {c->in.data + c->in.len, BLOCK};
+	struct msghdr msg = {.msg_iov = &block,
+			     .msg_iovlen = 1,
+			     .msg_control = rights.space,
+			     .msg_controllen = sizeof(rights.space)};
+	const ssize_t n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	keep_file(c, &msg);
 	c->in.len += (size_t)n;
 	c->in.data[c->in.len] = 0;
-	serve_line(c);
+	return n > 0;
+}
+
+static void on_client(uv_poll_t *poll, int status, int events);
+
+/* While an answer is on its way nothing more is read. */
+static void watch(struct client *c)
+{
+	if (!uv_is_closing((uv_handle_t *)&c->poll))
+		uv_poll_start(&c->poll, c->sent < c->out.len ? UV_WRITABLE : UV_READABLE, on_client);
+}
+
+static void on_client(uv_poll_t *poll, int status, int events)
+{
+	struct client *c = poll->data;
+	bool alive = status == 0;
+	if (alive && (events & UV_WRITABLE) != 0)
+		alive = flush(c);
+	if (alive && (events & UV_READABLE) != 0)
+		alive = receive(c);
+	if (alive)
+		alive = serve_lines(c);
+	if (alive)
+		watch(c);
+	else
+		close_client(c);
 }
 
 /* The same user, or root. */
-static bool may_talk(const struct client *c)
+static bool may_talk(int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
-	int fd = -1;
-	return uv_fileno((const uv_handle_t *)&c->pipe, &fd) == 0 &&
-	       getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
 	       (peer.uid == 0 || peer.uid == geteuid());
 }
 
-static void on_connection(uv_stream_t *server, int status)
+static void on_connection(uv_poll_t *server, int status, int events)
 {
 	struct fl_control *control = server->data;
-	struct client *c = status == 0 ? calloc(1, sizeof(*c)) : NULL;
-	if (c == NULL)
+	(void)events;
+	FL_AUTO_FD fd = status == 0 ? accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
+	if (fd < 0 || control->n_clients == CLIENTS_MAX || !may_talk(fd))
 		return;
+	struct client *c = calloc(1, sizeof(*c));
+	if (c == NULL || uv_poll_init(&control->agent->loop, &c->poll, fd) != 0) {
+		free(c);
+		return;
+	}
 	c->control = control;
+	c->fd = fd;
+	fd = -1;
+	c->file = -1;
 	c->in = FL_BUF(REQUEST_MAX);
 	c->out = FL_BUF(ANSWER_MAX);
+	c->poll.data = c;
 	control->n_clients++;
-	FL_BUG_ON(uv_pipe_init(&control->agent->loop, &c->pipe, 0) != 0);
-	c->pipe.data = c;
-	if (uv_accept(server, (uv_stream_t *)&c->pipe) != 0 || control->n_clients > CLIENTS_MAX ||
-	    !may_talk(c) || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0)
-		close_client(c);
+	watch(c);
+}
+
+static enum fl_rc listen_at(const char *path, int *ret, struct fl_err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(address.sun_path))
+		return fl_fail(err, FL_E_TOO_LARGE, 0, "control socket '%s'", path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	FL_AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return fl_fail(err, FL_E_IO, errno, "control socket");
+	(void)unlink(path); /* what a killed agent left */
+	const mode_t before = umask(0177);
+	const int bound = bind(fd, (const struct sockaddr *)&address, sizeof(address));
+	umask(before);
+	if (bound != 0 || listen(fd, BACKLOG) != 0)
+		return fl_fail(err, FL_E_IO, errno, "control socket '%s'", path);
+	*ret = fd;
+	fd = -1;
+	return FL_OK;
 }
 
 enum fl_rc fl_control_open(struct fl_control *control, struct fl_agent *agent, struct fl_err *err)
 {
-	const char *path = agent->config.control_socket;
 	control->agent = agent;
-	FL_BUG_ON(uv_pipe_init(&agent->loop, &control->server, 0) != 0);
+	enum fl_rc rc = listen_at(agent->config.control_socket, &control->fd, err);
+	if (rc != FL_OK)
+		return rc;
+	FL_BUG_ON(uv_poll_init(&agent->loop, &control->server, control->fd) != 0);
 	control->open = true;
 	control->server.data = control;
-	(void)unlink(path); /* what a killed agent left */
-	const mode_t before = umask(0177);
-	int status = uv_pipe_bind(&control->server, path);
-	umask(before);
-	if (status == 0)
-		status = uv_listen((uv_stream_t *)&control->server, CLIENTS_MAX, on_connection);
-	if (status != 0)
-		return fl_fail(err, FL_E_IO, -status, "control socket '%s'", path);
+	uv_poll_start(&control->server, UV_READABLE, on_connection);
 	return FL_OK;
+}
+
+static void on_server_closed(uv_handle_t *handle)
+{
+	struct fl_control *control = handle->data;
+	(void)unlink(control->agent->config.control_socket);
+	fl_close(&control->fd);
 }
 
 void fl_control_done(struct fl_control *control)
 {
 	if (control->open)
-		uv_close((uv_handle_t *)&control->server, NULL);
+		uv_close((uv_handle_t *)&control->server, on_server_closed);
 }

@@ -11,7 +11,8 @@ struct fl_agent;
 
 struct fl_control {
 	struct fl_agent *agent;
-	uv_pipe_t server;
+	uv_poll_t server;
+	int fd; /* that listens */
 	bool open;
 	unsigned n_clients;
 };

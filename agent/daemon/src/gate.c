@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 
 #define BUSY_RETRY_MS	  2000
+#define BUNDLE_RETRY_MS	  3000
 #define SPACE_RETRY_MS	  5000
 #define WINDOW_LOOK_MS	  (UINT64_C(60) * 1000) /* the clock may jump: never sleep longer */
 #define SPOOL_NEED_BYTES  ((uint64_t)8 * 1024 * 1024) /* tree pages and the database */
@@ -75,6 +76,8 @@ static struct costs costs_of(const struct fl_job_run *run)
 	struct costs costs = {0};
 	for (size_t i = 0; i < run->row.n_components; i++)
 		add_costs(run, &run->row.components[i], &costs);
+	if (run->offline_seq != 0) /* a bundle costs no link anything */
+		return (struct costs){.spool_bytes = costs.spool_bytes};
 	if (run->bad_bytes == 0) /* else what was paid for bought something else */
 		costs.fetch_bytes -= costs.fetch_bytes < run->cost.bytes ? costs.fetch_bytes : run->cost.bytes;
 	return costs;
@@ -148,6 +151,16 @@ static const struct fl_ipc_component *installed_of(const struct fl_job_run *run,
 	return NULL;
 }
 
+/* Of a bundle the one that is read where it stands, with nothing in the spool. */
+static const struct fl_artifact *choose(const struct fl_job_run *run, const struct fl_choice *choice,
+					const struct fl_component *c)
+{
+	const struct fl_artifact *full = fl_choice_full(c);
+	if (run->offline_seq != 0 && full != NULL)
+		return full;
+	return fl_choice_make(choice, c, run->job.artifact);
+}
+
 /* Once: what was begun is gone on with, and a delta that did not do is not tried again. */
 static enum fl_rc choose_artifacts(struct fl_job_run *run, struct fl_err *err)
 {
@@ -160,7 +173,7 @@ static enum fl_rc choose_artifacts(struct fl_job_run *run, struct fl_err *err)
 						 .spool_bytes = run->agent->config.spool_quota_mib << 20};
 		if (row->artifact[0] != '\0' || c == NULL)
 			continue;
-		const struct fl_artifact *a = fl_choice_make(&choice, c, run->job.artifact);
+		const struct fl_artifact *a = choose(run, &choice, c);
 		if (a == NULL)
 			return fl_fail(err, FL_E_NOT_SUPPORTED, 0,
 				       "component '%s' has no artifact for what runs here", row->name);
@@ -177,8 +190,8 @@ static void on_download_again(uv_timer_t *timer)
 void fl_step_waiting_to_download(struct fl_job_run *run)
 {
 	const struct fl_job_run *older = fl_jobs_older_holder(&run->agent->jobs, run);
+	struct fl_err why = {0};
 	if (older != NULL) {
-		struct fl_err why = {0};
 		(void)fl_fail(&why, FL_E_COMPONENT_BUSY, 0, "job %s holds the component", older->row.job_id);
 		fl_job_wait(run, &why, "component", 0, BUSY_RETRY_MS, on_download_again);
 		return;
@@ -189,11 +202,12 @@ void fl_step_waiting_to_download(struct fl_job_run *run)
 			    run->resume_ms - now, on_download_again);
 		return;
 	}
-	struct fl_err err = {0};
 	if (!run->opened)
 		fl_job_present(run);
-	else if (choose_artifacts(run, &err) != FL_OK)
-		fl_job_enter_err(run, FL_JOB_FAILED, &err);
+	else if (fl_job_find_bundle(run, &why) != FL_OK)
+		fl_job_wait(run, &why, "bundle", 0, BUNDLE_RETRY_MS, on_download_again);
+	else if (choose_artifacts(run, &why) != FL_OK)
+		fl_job_enter_err(run, FL_JOB_FAILED, &why);
 	else if (fl_gate_open(run, FL_GATE_DOWNLOAD))
 		fl_job_enter(run, FL_JOB_STAGING, FL_OK, NULL);
 	else

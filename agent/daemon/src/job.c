@@ -85,6 +85,17 @@ static bool after_save(struct fl_job_run *run)
 	return true;
 }
 
+/* What it had open, what it kept, and the account of what it cost. */
+static void let_go(struct fl_job_run *run)
+{
+	fl_ledger_close(&run->agent->ledger, run);
+	fl_spool_sweep(run->agent);
+	if (run->offline_seq == 0)
+		return;
+	fl_bundle_file_close(&run->bundle);
+	fl_bundle_file_forget(run->agent->config.store_dir, &run->row.job);
+}
+
 static void on_saved(struct fl_db_op *op, enum fl_rc rc, const struct fl_err *err)
 {
 	struct fl_jobs_save *done = (struct fl_jobs_save *)op;
@@ -97,10 +108,8 @@ static void on_saved(struct fl_db_op *op, enum fl_rc rc, const struct fl_err *er
 	}
 	run->saving = false;
 	run->stored = true;
-	if (fl_job_state_final(run->row.state)) {
-		fl_ledger_close(&run->agent->ledger, run);
-		fl_spool_sweep(run->agent);
-	}
+	if (fl_job_state_final(run->row.state))
+		let_go(run);
 	if (done->report)
 		fl_outbox_wake(&run->agent->outbox);
 	if (!run->parked && !fl_job_state_final(run->row.state) && after_save(run))

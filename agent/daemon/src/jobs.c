@@ -39,11 +39,17 @@ static bool share_component(const struct fl_job_run *a, const struct fl_job_run 
 	return false;
 }
 
+/* By the number that it was accepted under; of an offline job that is the highest of the others then (docs/internals/anchor.md). */
+static bool is_older(const struct fl_job_run *a, const struct fl_job_run *b)
+{
+	return a->row.job_seq != b->row.job_seq ? a->row.job_seq < b->row.job_seq
+						 : a->offline_seq < b->offline_seq;
+}
+
 struct fl_job_run *fl_jobs_older_holder(const struct fl_jobs *jobs, const struct fl_job_run *run)
 {
 	for (struct fl_job_run *r = jobs->first; r != NULL && r != run; r = r->next) {
-		if (!fl_job_state_final(r->row.state) && r->row.job_seq < run->row.job_seq &&
-		    share_component(r, run))
+		if (!fl_job_state_final(r->row.state) && is_older(r, run) && share_component(r, run))
 			return r;
 	}
 	return NULL;
@@ -63,13 +69,14 @@ static struct fl_job_run *new_run(struct fl_jobs *jobs, const char *job_text, co
 	FL_BUG_ON(uv_timer_init(&jobs->agent->loop, &run->wait) != 0);
 	run->wait.data = run;
 	run->interface = FL_LEDGER_NONE;
+	run->bundle.fd = -1;
 	return run;
 }
 
 static void insert(struct fl_jobs *jobs, struct fl_job_run *run)
 {
 	struct fl_job_run **p = &jobs->first;
-	while (*p != NULL && (*p)->row.job_seq <= run->row.job_seq)
+	while (*p != NULL && !is_older(run, *p))
 		p = &(*p)->next;
 	run->next = *p;
 	*p = run;
@@ -86,11 +93,26 @@ static void free_run(struct fl_job_run *run)
 	fl_stage_cancel(&run->stage);
 	fl_step_checking_stop(run);
 	fl_helper_forget(&run->agent->helper, &run->call);
+	fl_bundle_file_close(&run->bundle);
 	fl_arena_free(&run->arena);
 	fl_buf_free(&run->save.report_text);
 	free(run->job_text);
 	free(run->release_text);
 	uv_close((uv_handle_t *)&run->wait, on_wait_closed);
+}
+
+/* What a stored job was signed as; its row does not tell. Verified it is before anything is done. */
+static uint64_t offline_seq_of(const char *job_text)
+{
+	struct fl_arena arena = FL_ARENA(DOCUMENT_MEMORY_MAX);
+	struct fl_envelope env;
+	struct fl_job job = {0};
+	if (job_text == NULL ||
+	    fl_envelope_parse(job_text, strlen(job_text), FL_DOC_JOB, &arena, &env, NULL) != FL_OK ||
+	    fl_job_decode(env.payload, &arena, &job, NULL) != FL_OK)
+		job.offline_seq = 0;
+	fl_arena_free(&arena);
+	return job.offline_seq;
 }
 
 static enum fl_rc load_one(struct fl_jobs *jobs, const struct fl_store_job *row, struct fl_err *err)
@@ -100,6 +122,7 @@ static enum fl_rc load_one(struct fl_jobs *jobs, const struct fl_store_job *row,
 		return fl_fail(err, FL_E_NO_MEMORY, 0, "load a job");
 	run->row = *row;
 	run->row.job_envelope = run->row.release_envelope = NULL;
+	run->offline_seq = offline_seq_of(run->job_text);
 	run->stored = run->older = true;
 	run->parked = true;
 	insert(jobs, run);
@@ -157,6 +180,16 @@ static void refuse(struct fl_jobs *jobs, const struct fl_err *err)
 	fl_outbox_refused(&jobs->agent->outbox, err);
 }
 
+/* Newer than every job before, older than the next one. */
+static uint64_t place_of_offline(const struct fl_job_run *run)
+{
+	const struct fl_ipc_hello_reply *facts = fl_helper_facts(&run->agent->helper);
+	uint64_t highest = facts == NULL ? 0 : facts->job_seq;
+	for (const struct fl_job_run *r = run->agent->jobs.first; r != NULL; r = r->next)
+		highest = r->row.job_seq > highest ? r->row.job_seq : highest;
+	return highest;
+}
+
 static enum fl_rc fill_row(struct fl_job_run *run, const struct fl_digest *digest, struct fl_err *err)
 {
 	struct fl_store_job *row = &run->row;
@@ -171,7 +204,8 @@ static enum fl_rc fill_row(struct fl_job_run *run, const struct fl_digest *diges
 	row->job = *digest;
 	row->release = run->job.release;
 	memcpy(row->job_id, run->job.job_id, sizeof(row->job_id));
-	row->job_seq = run->job.job_seq;
+	run->offline_seq = run->job.offline_seq;
+	row->job_seq = run->offline_seq == 0 ? run->job.job_seq : place_of_offline(run);
 	row->state = FL_JOB_RECEIVED;
 	row->created_s = (int64_t)fl_agent_now_s(run->agent);
 	return FL_OK;
@@ -199,32 +233,48 @@ static enum fl_rc check_job(struct fl_jobs *jobs, const char *text, struct fl_di
 }
 
 /* The rest of the verification is the first step of the machine: its failure is the job's `rejected`. */
-void fl_jobs_on_message(struct fl_jobs *jobs, const char *job_text, const char *release_text)
+static enum fl_rc begin(struct fl_jobs *jobs, const struct fl_digest *digest, struct fl_job_run *run,
+			struct fl_err *err)
 {
-	struct fl_err err = {0};
-	struct fl_digest digest;
-	if (check_job(jobs, job_text, &digest, &err) != FL_OK) {
-		refuse(jobs, &err);
-		return;
-	}
-	struct fl_job_run *run = fl_jobs_find(jobs, &digest);
-	if (run != NULL) {
-		if (fl_job_state_final(run->row.state))
-			fl_outbox_job(&jobs->agent->outbox, run); /* the fleet lacks its end */
-		return;
-	}
-	run = new_run(jobs, job_text, release_text);
-	if (run == NULL)
-		return; /* the fleet sends it again */
-	if (fill_row(run, &digest, &err) != FL_OK) {
-		refuse(jobs, &err);
+	enum fl_rc rc = fill_row(run, digest, err);
+	if (rc != FL_OK) {
 		free_run(run);
-		return;
+		return rc;
 	}
 	run->parked = fl_helper_facts(&jobs->agent->helper) == NULL;
 	insert(jobs, run);
 	trim(jobs);
 	fl_job_enter(run, FL_JOB_RECEIVED, FL_OK, NULL);
+	return FL_OK;
+}
+
+enum fl_rc fl_jobs_take(struct fl_jobs *jobs, const char *job_text, const char *release_text,
+			struct fl_job_run **ret, bool *known, struct fl_err *err)
+{
+	struct fl_digest digest;
+	enum fl_rc rc = check_job(jobs, job_text, &digest, err);
+	struct fl_job_run *run = rc == FL_OK ? fl_jobs_find(jobs, &digest) : NULL;
+	*known = run != NULL;
+	if (rc == FL_OK && run == NULL) {
+		run = new_run(jobs, job_text, release_text);
+		rc = run == NULL ? fl_fail(err, FL_E_NO_MEMORY, 0, "take a job")
+				 : begin(jobs, &digest, run, err);
+	}
+	if (rc == FL_OK)
+		*ret = run;
+	else if (rc != FL_E_NO_MEMORY) /* else the fleet sends it again */
+		refuse(jobs, err);
+	return rc;
+}
+
+void fl_jobs_on_message(struct fl_jobs *jobs, const char *job_text, const char *release_text)
+{
+	struct fl_err err = {0};
+	struct fl_job_run *run = NULL;
+	bool known = false;
+	if (fl_jobs_take(jobs, job_text, release_text, &run, &known, &err) == FL_OK && known &&
+	    fl_job_state_final(run->row.state))
+		fl_outbox_job(&jobs->agent->outbox, run); /* the fleet lacks its end */
 }
 
 static bool open_in_helper(const struct fl_jobs *jobs, const struct fl_job_run *run)

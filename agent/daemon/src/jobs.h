@@ -7,6 +7,7 @@
 #ifndef FAIRLEAD_DAEMON_JOBS_H
 #define FAIRLEAD_DAEMON_JOBS_H
 
+#include "bundle.h"
 #include "checks.h"
 #include "db.h"
 #include "gateway.h"
@@ -41,6 +42,8 @@ struct fl_job_run {
 	struct fl_envelope job_env, release_env;
 	struct fl_job job;
 	struct fl_release release;
+	uint64_t offline_seq; /* 0: not an offline job */
+	struct fl_bundle_file bundle; /* of an offline job, while it is there */
 	bool has_release;
 	bool shown_again;  /* the documents, to a helper that lost them; no second time for a step */
 	bool opened;	   /* the helper lists it as open; without that nothing is staged */
@@ -90,7 +93,7 @@ struct fl_job_run {
 
 struct fl_jobs {
 	struct fl_agent *agent;
-	struct fl_job_run *first; /* ascending job_seq; final ones too, for `jobs` */
+	struct fl_job_run *first; /* the older before the newer; final ones too, for `jobs` */
 };
 
 /* Loads what the store has, before the loop runs. */
@@ -99,10 +102,16 @@ void fl_jobs_done(struct fl_jobs *jobs);
 struct fl_job_run *fl_jobs_find(const struct fl_jobs *jobs, const struct fl_digest *job);
 /* The one that shows: the newest that is not final, else the newest. */
 struct fl_job_run *fl_jobs_current(const struct fl_jobs *jobs);
-/* Another job that is not final, holds one of this one's components, and has a smaller job_seq. */
+/* Another job that is not final, holds one of this one's components, and is older. */
 struct fl_job_run *fl_jobs_older_holder(const struct fl_jobs *jobs, const struct fl_job_run *run);
 
-/* From the link: a job document and the release it pins (or NULL). */
+/*
+ * A job document and the release it pins (or NULL). *ret: the job, which has just begun or was known before; kept by the list. The
+ * refusal of what could not be admitted is queued for the fleet.
+ */
+enum fl_rc fl_jobs_take(struct fl_jobs *jobs, const char *job_text, const char *release_text,
+			struct fl_job_run **ret, bool *known, struct fl_err *err) FL_CHECKED;
+/* The same from the link. */
 void fl_jobs_on_message(struct fl_jobs *jobs, const char *job_text, const char *release_text);
 void fl_jobs_on_helper_up(struct fl_jobs *jobs);
 void fl_jobs_on_helper_down(struct fl_jobs *jobs);
@@ -145,6 +154,8 @@ void fl_step_waiting_to_download(struct fl_job_run *run);
 void fl_step_waiting_to_activate(struct fl_job_run *run);
 bool fl_gate_open(struct fl_job_run *run, enum fl_gate gate);
 /* step_stage.c */
+/* Is the bundle of an offline job there? FL_E_BUNDLE_MISSING; of other jobs FL_OK. */
+enum fl_rc fl_job_find_bundle(struct fl_job_run *run, struct fl_err *err) FL_CHECKED;
 void fl_step_staging(struct fl_job_run *run);
 void fl_step_staged(struct fl_job_run *run);
 /* step_activate.c */

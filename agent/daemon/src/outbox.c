@@ -69,10 +69,12 @@ static enum fl_rc sign_report(const struct fl_agent *agent, const struct fl_repo
 	return rc;
 }
 
-static void fill_job(struct fl_report *report, const struct fl_store_job *row)
+static void fill_job(struct fl_report *report, const struct fl_job_run *run)
 {
+	const struct fl_store_job *row = &run->row;
 	report->job_id = row->job_id;
-	report->job_seq = row->job_seq;
+	report->job_seq = run->offline_seq == 0 ? row->job_seq : 0;
+	report->offline_seq = run->offline_seq;
 	report->state = fl_job_state_name(row->state);
 	if (row->reason != FL_OK)
 		report->reason = fl_rc_name(row->reason);
@@ -118,7 +120,7 @@ static enum fl_rc make(struct fl_outbox *outbox, const struct fl_job_run *run,
 	};
 	struct fl_buf file = FL_BUF(BOOT_FAILURE_MAX);
 	if (run != NULL) {
-		fill_job(&report, &run->row);
+		fill_job(&report, run);
 		report.boot_log = boot_log(agent, run, &file);
 	}
 	if (refused != NULL) {

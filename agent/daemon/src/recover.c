@@ -76,7 +76,9 @@ void fl_job_recover(struct fl_job_run *run)
 		.open = open_job(facts, &run->row.job),
 		.trial = facts->trial,
 		.committed = release_committed(facts, run),
-		.accepted = !facts->anchor_lost && facts->job_seq >= run->row.job_seq,
+		.accepted = !facts->anchor_lost && (run->offline_seq != 0
+							    ? facts->offline_seq >= run->offline_seq
+							    : facts->job_seq >= run->row.job_seq),
 		.boot_failure = facts->boot_failure,
 	};
 	const struct fl_recover_verdict verdict = fl_recover_decide(&known);

@@ -37,7 +37,7 @@ static const struct fl_schema component_schema =
 
 struct job_view {
 	const char *job_id;
-	uint64_t job_seq;
+	uint64_t job_seq, offline_seq;
 	const char *state, *reason, *text, *next, *intent, *version;
 	uint64_t until;
 	struct fl_digest release;
@@ -48,7 +48,8 @@ struct job_view {
 
 static const struct fl_field job_fields[] = {
 	FL_REQ(struct job_view, job_id, STR, WORD_MAX, NULL, "UUID"),
-	FL_REQ(struct job_view, job_seq, U64, FL_U53_MAX, NULL, "number"),
+	FL_REQ(struct job_view, job_seq, U64, FL_U53_MAX, NULL, "number; of an offline job that of the job before it"),
+	FL_OPT(struct job_view, offline_seq, U64, FL_U53_MAX, NULL, "number of its bundle"),
 	FL_REQ(struct job_view, state, STR, WORD_MAX, NULL, "state"),
 	FL_OPT(struct job_view, reason, STR, WORD_MAX, NULL, "code"),
 	FL_OPT(struct job_view, text, STR, TEXT_MAX, NULL, "for people"),
@@ -90,7 +91,7 @@ static const struct fl_schema fleet_schema = FL_SCHEMA("fleet", struct fleet_vie
 
 struct helper_view {
 	bool connected, anchor_lost, trial;
-	uint64_t root_version, job_seq;
+	uint64_t root_version, job_seq, offline_seq;
 };
 
 static const struct fl_field helper_fields[] = {
@@ -99,6 +100,7 @@ static const struct fl_field helper_fields[] = {
 	FL_REQ(struct helper_view, trial, BOOL, 0, NULL, "the running slot is on trial"),
 	FL_REQ(struct helper_view, root_version, U64, FL_U53_MAX, NULL, "root document"),
 	FL_REQ(struct helper_view, job_seq, U64, FL_U53_MAX, NULL, "highest accepted"),
+	FL_REQ(struct helper_view, offline_seq, U64, FL_U53_MAX, NULL, "the same of bundles"),
 };
 static const struct fl_schema helper_schema = FL_SCHEMA("helper", struct helper_view, helper_fields, "");
 
@@ -222,6 +224,7 @@ static struct job_view view_job(const struct fl_job_run *run, struct job_parts *
 	struct job_view v = {
 		.job_id = row->job_id,
 		.job_seq = row->job_seq,
+		.offline_seq = run->offline_seq,
 		.state = fl_job_state_name(row->state),
 		.reason = row->reason == FL_OK ? NULL : fl_rc_name(row->reason),
 		.text = text_or_null(row->text),
@@ -290,6 +293,7 @@ static enum fl_rc answer_status(struct fl_agent *agent, struct fl_buf *out, stru
 		helper.trial = facts->trial;
 		helper.root_version = facts->root_version;
 		helper.job_seq = facts->job_seq;
+		helper.offline_seq = facts->offline_seq;
 		v.boot_id = facts->boot_id;
 		v.boot_failure = facts->boot_failure;
 		v.protections.items = facts->protections.items;

@@ -23,6 +23,14 @@ static void wait_and_retry(struct fl_job_run *run, const struct fl_err *err, con
 	fl_job_enter_err(run, FL_JOB_WAITING_TO_DOWNLOAD, err);
 }
 
+enum fl_rc fl_job_find_bundle(struct fl_job_run *run, struct fl_err *err)
+{
+	if (run->offline_seq == 0 || run->bundle.index != NULL)
+		return FL_OK;
+	return fl_bundle_file_find(&run->bundle, run->agent->config.store_dir, &run->row.job,
+				   run->job_text, err);
+}
+
 static bool is_plugin_fault(enum fl_rc rc)
 {
 	return rc == FL_E_PLUGIN_CRASHED || rc == FL_E_PLUGIN_HUNG || rc == FL_E_PLUGIN_FAILED;

@@ -25,6 +25,7 @@ static struct {
 	const char *answer;
 	size_t piece; /* bytes per write; 0: all */
 	char asked[128];
+	char file[64]; /* what the file says that came along */
 } agent;
 
 static void put_file(const char *name, const char *text)
@@ -48,7 +49,17 @@ static void *serve(void *unused)
 {
 	(void)unused;
 	int fd = accept(listener, NULL, NULL);
-	ssize_t n = fd < 0 ? -1 : read(fd, agent.asked, sizeof(agent.asked) - 1);
+	char rights[CMSG_SPACE(sizeof(int))];
+	struct iovec line = {agent.asked, sizeof(agent.asked) - 1};
+	struct msghdr msg = {.msg_iov = &line, .msg_iovlen = 1, .msg_control = rights,
+			     .msg_controllen = sizeof(rights)};
+	ssize_t n = fd < 0 ? -1 : recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	if (n > 0 && CMSG_FIRSTHDR(&msg) != NULL) {
+		int file;
+		memcpy(&file, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(file));
+		(void)!read(file, agent.file, sizeof(agent.file) - 1);
+		fl_close(&file);
+	}
 	agent.asked[n < 0 ? 0 : n] = '\0';
 	size_t len = strlen(agent.answer);
 	size_t piece = agent.piece == 0 ? len : agent.piece;
@@ -121,6 +132,37 @@ static int run(const char *const *args)
 	"\"root_version\":3,\"job_seq\":9},\"components\":[{\"name\":\"rootfs\",\"slot\":\"b\","   \
 	"\"version\":\"2.0\",\"release_seq\":4}],\"protections\":[\"sandbox: landlock\"],"         \
 	"\"new_member\":{\"x\":[1]}}"
+
+/* The open file goes along, and its path, whole: the agent may have no right to open it. */
+Test(ctl, install_hands_over_the_file)
+{
+	char want[160];
+	put_file("x.bundle", "content");
+	start_agent("{\"ok\":true,\"result\":{\"job_id\":\"j1\",\"state\":\"waiting_to_activate\","
+		    "\"known\":true}}\n");
+	cr_assert_eq(ctl("install", "x.bundle"), FL_CTL_DONE, "%s%s", out, errors);
+	(void)snprintf(want, sizeof(want), "{\"verb\":\"install\",\"path\":\"%s/x.bundle\"}\n", dir);
+	cr_assert_str_eq(agent.asked, want);
+	cr_assert_str_eq(agent.file, "content");
+	cr_assert_str_eq(out, "job         j1\nstate       waiting_to_activate\n");
+	start_agent("{\"ok\":true,\"result\":{\"job_id\":\"j1\",\"state\":\"rejected\","
+		    "\"reason\":\"expired\",\"known\":false}}\n");
+	cr_assert_eq(ctl("install", "x.bundle", "--json"), FL_CTL_FAILED);
+	cr_assert_str_eq(out, "{\"job_id\":\"j1\",\"state\":\"rejected\",\"reason\":\"expired\"}\n");
+	start_agent("{\"ok\":false,\"code\":\"replayed\",\"text\":\"an older one\"}\n");
+	cr_assert_eq(ctl("install", "x.bundle"), FL_CTL_FAILED);
+	cr_assert_str_eq(errors, "fairleadctl: an older one [replayed]\n");
+	(void)unlink("x.bundle");
+}
+
+Test(ctl, install_takes_one_file_that_is_there)
+{
+	cr_assert_eq(ctl("install", "none.bundle"), FL_CTL_FAILED);
+	cr_assert_not_null(strstr(errors, "[not_found]"), "%s", errors);
+	cr_assert_eq(ctl("install"), FL_CTL_USAGE);
+	cr_assert_eq(ctl("install", "a", "b"), FL_CTL_USAGE);
+	cr_assert_eq(ctl("status", "a"), FL_CTL_USAGE);
+}
 
 Test(ctl, status_for_people)
 {
