@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define READ_DEADLINE_MS 30000
+
 static void serve(struct fl_fetch *f);
 
 static void free_handle(uv_handle_t *handle)
@@ -62,7 +64,15 @@ static enum fl_rc hand_on(struct fl_fetch *f, size_t len, struct fl_err *err)
 
 static void on_retry(uv_timer_t *timer)
 {
-	serve(timer->data);
+	struct fl_fetch *f = timer->data;
+	struct fl_err why = {0};
+	if (f->read == NULL) {
+		serve(f);
+		return;
+	}
+	(void)fl_fail(&why, FL_E_BUNDLE_MISSING, 0, "the bundle cannot be read: no answer within %d s",
+		      READ_DEADLINE_MS / 1000);
+	fail(f, &why);
 }
 
 /*
@@ -157,13 +167,16 @@ static void on_http_done(struct fl_http_request *r, long status, enum fl_rc rc, 
 		source_failed(f, &why, retry_after_s);
 }
 
+static const struct fl_digest *root_of(const struct fl_fetch *f)
+{
+	return f->object == FL_OBJECT_INSTALLED_TREE ? &f->what.installed->tree->root
+						      : &f->what.artifact->tree->root;
+}
+
 static enum fl_rc ask(struct fl_fetch *f, struct fl_err *err)
 {
-	const struct fl_digest *root = f->object == FL_OBJECT_INSTALLED_TREE
-					       ? &f->what.installed->tree->root
-					       : &f->what.artifact->tree->root;
 	const struct fl_source *source = &f->sources.of[f->sources.used];
-	fl_source_url(source, f->object == FL_OBJECT_TRANSPORT ? "blobs" : "trees", root, f->url,
+	fl_source_url(source, f->object == FL_OBJECT_TRANSPORT ? "blobs" : "trees", root_of(f), f->url,
 		      sizeof(f->url));
 	f->http = calloc(1, sizeof(*f->http));
 	if (f->http == NULL)
@@ -190,6 +203,50 @@ static enum fl_rc ask(struct fl_fetch *f, struct fl_err *err)
 	return rc;
 }
 
+/* ---- or the bundle ---------------------------------------------------------------------------------------- */
+
+static void on_read(void *ctx, const uint8_t *data, const struct fl_err *err)
+{
+	struct fl_fetch *f = ctx;
+	struct fl_err why = *err;
+	f->read = NULL;
+	uv_timer_stop(f->retry);
+	enum fl_rc rc = why.rc;
+	if (rc == FL_OK) {
+		f->chunk_len = fl_fetch_item_len(f, f->object, f->next);
+		memcpy(f->chunk, data, f->chunk_len);
+		rc = check_item(f, &why);
+	}
+	if (rc == FL_OK)
+		rc = hand_on(f, f->chunk_len, &why);
+	f->chunk_len = 0;
+	if (f->stopped)
+		return;
+	if (rc != FL_OK)
+		fail(f, &why);
+	else
+		serve(f);
+}
+
+/* The next item. That the bundle has the object, and all of it, only its index says. */
+static enum fl_rc ask_bundle(struct fl_fetch *f, struct fl_err *err)
+{
+	const bool blob = f->object == FL_OBJECT_TRANSPORT;
+	const struct fl_bundle_entry *entry =
+		fl_bundle_find(f->what.bundle->index, blob ? FL_BUNDLE_BLOB : FL_BUNDLE_TREE, root_of(f));
+	const uint64_t offset = fl_fetch_item_offset(f, f->object, f->next);
+	const struct fl_bundle_place place = {f->what.bundle->fd,
+					      entry == NULL ? 0 : entry->offset + offset,
+					      fl_fetch_item_len(f, f->object, f->next)};
+	if (entry == NULL || offset > entry->size || place.len > entry->size - offset)
+		return fl_fail(err, FL_E_NO_SOURCE, 0, "the bundle lacks %s of the release",
+			       blob ? "a blob" : "a tree");
+	enum fl_rc rc = fl_bundle_read_start(&f->agent->loop, &place, on_read, f, &f->read, err);
+	if (rc == FL_OK)
+		uv_timer_start(f->retry, on_retry, READ_DEADLINE_MS, 0);
+	return rc;
+}
+
 /* ---- a run ------------------------------------------------------------------------------------------------ */
 
 static enum fl_rc serve_kept_pages(struct fl_fetch *f, struct fl_err *err)
@@ -206,7 +263,7 @@ static enum fl_rc serve_kept_pages(struct fl_fetch *f, struct fl_err *err)
 static void serve(struct fl_fetch *f)
 {
 	struct fl_err err = {0};
-	if (f->stopped || f->end == 0 || f->http != NULL || !f->taker->has_room(f->ctx))
+	if (f->stopped || f->end == 0 || f->http != NULL || f->read != NULL || !f->taker->has_room(f->ctx))
 		return;
 	enum fl_rc rc = serve_kept_pages(f, &err);
 	if (f->stopped)
@@ -219,7 +276,7 @@ static void serve(struct fl_fetch *f)
 	if (rc == FL_OK && !f->taker->has_room(f->ctx))
 		return; /* fl_fetch_resume comes back */
 	if (rc == FL_OK)
-		rc = ask(f, &err);
+		rc = f->what.bundle != NULL ? ask_bundle(f, &err) : ask(f, &err);
 	if (rc != FL_OK)
 		fail(f, &err);
 }
@@ -264,7 +321,7 @@ enum fl_rc fl_fetch_open(struct fl_fetch *f, struct fl_agent *agent, const struc
 		fl_sources_add(&f->sources, what->own_source, true);
 	for (size_t i = 0; i < what->n_sources; i++)
 		fl_sources_add(&f->sources, what->sources[i], false);
-	FL_BUG_ON(f->sources.n == 0);
+	FL_BUG_ON(f->sources.n == 0 && what->bundle == NULL);
 	f->chunk = malloc(2 * (size_t)FL_CHUNK_SIZE);
 	f->retry = calloc(1, sizeof(*f->retry));
 	if (f->retry != NULL) {
@@ -286,6 +343,8 @@ void fl_fetch_stop(struct fl_fetch *f)
 	f->stopped = true;
 	if (f->retry != NULL)
 		uv_timer_stop(f->retry);
+	fl_bundle_read_cancel(f->read);
+	f->read = NULL;
 	if (!f->in_data) /* from within its callback the request is aborted, and lets go of itself */
 		drop_http(f);
 }

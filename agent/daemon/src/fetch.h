@@ -2,13 +2,16 @@
 /*
  * The bytes of one artifact and of its trees, a run of chunks or pages at a time, from the sources (sources.h). Every item is
  * checked against the signed roots before anybody gets it. A source that lies or fails is left for the next one; a cut
- * connection is resumed at the byte it was cut at; pages that the spool has are not fetched.
+ * connection is resumed at the byte it was cut at; pages that the spool has are not fetched. An offline job has one source, its
+ * bundle: when that fails there is none for now.
  *
  *   fl_fetch_run ──▶ on_item, on_item, … ──▶ on_run      or, when no source has it for now: on_failed
  */
 #ifndef FAIRLEAD_DAEMON_FETCH_H
 #define FAIRLEAD_DAEMON_FETCH_H
 
+#include "bundle.h"
+#include "bundle_read.h"
 #include "http.h"
 #include "pages.h"
 #include "sources.h"
@@ -27,6 +30,7 @@ struct fl_fetch_what {
 	const char *own_source; /* asked first; NULL: none */
 	const char *const *sources; /* of the job, in the order of preference; one or more in all */
 	size_t n_sources;
+	const struct fl_bundle_file *bundle; /* open; asked instead of all of them; NULL: they are */
 };
 
 struct fl_fetch_taker {
@@ -50,6 +54,7 @@ struct fl_fetch {
 	struct fl_sources sources;
 	uint64_t object, next, end; /* the run at hand; end 0: none */
 	struct fl_http_request *http;
+	struct fl_bundle_read *read;
 	char url[1024];
 	uint8_t *chunk;	  /* FL_CHUNK_SIZE, and as much for a page of the spool */
 	size_t chunk_len; /* of it that has come */
@@ -57,7 +62,7 @@ struct fl_fetch {
 	uint64_t right_bytes; /* of whole items, over the present connection */
 	uint64_t fetched_bytes; /* in all */
 	uint64_t retry_ms;  /* in on_failed; 0: nobody said when */
-	uv_timer_t *retry;  /* on the heap: outlives the fetch */
+	uv_timer_t *retry;  /* on the heap: outlives the fetch; of a bundle the deadline of a read */
 	struct fl_err failure; /* why the present request was aborted */
 	bool taker_failed;     /* it was the taker, no source */
 	bool in_data, stopped;

@@ -77,14 +77,16 @@ static enum fl_rc take_roots(struct fl_agent *agent, const struct fl_bundle *ind
 	return rc;
 }
 
-/* The job gets the file; a job that waits for it looks at once. */
+/* The job gets the file, unless it is just reading from the one it has; a job that waits for it looks at once. */
 static void hand_over(struct fl_job_run *run, struct fl_bundle_file *file, const char *path)
 {
 	struct fl_err err = {0};
 	const char *store_dir = run->agent->config.store_dir;
-	fl_bundle_file_close(&run->bundle);
-	run->bundle = *file;
-	*file = (struct fl_bundle_file){-1, NULL};
+	if (run->stage.state == FL_STAGE_IDLE) {
+		fl_bundle_file_close(&run->bundle);
+		run->bundle = *file;
+		*file = (struct fl_bundle_file){-1, NULL};
+	}
 	if (path != NULL && path[0] == '/' &&
 	    fl_bundle_file_note(store_dir, &run->row.job, path, &err) != FL_OK)
 		fl_log_err(FL_LOG_WARNING, &err, "job %s", run->row.job_id);

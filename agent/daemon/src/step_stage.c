@@ -61,6 +61,13 @@ static bool fall_back(struct fl_job_run *run, const struct fl_staged *staged)
 	return true;
 }
 
+/* It is gone, or damaged, or incomplete: another copy of it will do. */
+static bool is_bundles_fault(const struct fl_job_run *run, enum fl_rc rc)
+{
+	return run->offline_seq != 0 && (rc == FL_E_BUNDLE_MISSING || rc == FL_E_CHUNK_MISMATCH ||
+					 rc == FL_E_NO_SOURCE);
+}
+
 static void stage_failed(struct fl_job_run *run, const struct fl_staged *staged)
 {
 	struct fl_store_component *c = &run->row.components[run->step_index];
@@ -75,6 +82,9 @@ static void stage_failed(struct fl_job_run *run, const struct fl_staged *staged)
 		fl_job_enter_err(run, FL_JOB_WAITING_TO_DOWNLOAD, why); /* its gate says until when */
 	} else if (why->rc == FL_E_NO_SPACE) {
 		wait_and_retry(run, why, "space", SPACE_RETRY_MS);
+	} else if (is_bundles_fault(run, why->rc)) {
+		fl_bundle_file_close(&run->bundle); /* it is looked for anew */
+		wait_and_retry(run, why, "bundle", fl_job_backoff_ms(run));
 	} else if (strcmp(staged->result, "retry") == 0 || fl_rc_retryable(why->rc)) {
 		const uint64_t backoff_ms = fl_job_backoff_ms(run);
 		const uint64_t asked_ms = run->stage.retry_ms;
@@ -145,7 +155,10 @@ static enum fl_rc start_component(struct fl_job_run *run, struct fl_err *err)
 	if (artifact == NULL)
 		return fl_fail(err, FL_E_INTERNAL, 0, "component '%s' lost its artifact", c->name);
 	const char *own_source = run->agent->config.download_source;
-	if (run->job.urls.n == 0 && own_source == NULL)
+	enum fl_rc rc = fl_job_find_bundle(run, err);
+	if (rc != FL_OK)
+		return rc;
+	if (run->offline_seq == 0 && run->job.urls.n == 0 && own_source == NULL)
 		return fl_fail(err, FL_E_NO_SOURCE, 0, "the job names no source");
 	run->done_bytes = run->fetched_bytes = run->progress_fetched = run->rate_bytes_s = 0;
 	run->total_bytes = release->installed->size;
@@ -158,6 +171,7 @@ static enum fl_rc start_component(struct fl_job_run *run, struct fl_err *err)
 		.what = {.component = c->name,
 			 .installed = release->installed,
 			 .artifact = artifact,
+			 .bundle = run->offline_seq == 0 ? NULL : &run->bundle,
 			 .own_source = own_source,
 			 .sources = run->job.urls.items,
 			 .n_sources = run->job.urls.n},

@@ -167,7 +167,7 @@ bool fl_agent_knows_time(const struct fl_agent *a)
 static void start_stage(void)
 {
 	const struct fl_stage_request request = {
-		&job, &component, {"rootfs", &installed, &artifact, NULL, sources, 1}};
+		&job, &component, {"rootfs", &installed, &artifact, NULL, sources, 1, NULL}};
 	const struct fl_ipc_reply ok = {"ok", NULL};
 	struct fl_err err = {0};
 	int pair[2];
