@@ -32,7 +32,7 @@ def test_the_man_page_of_fairleadctl_has_every_verb_and_option():
     text = (ROOT / "docs/man/fairleadctl.1").read_text(encoding="utf-8")
     help_text = run(BIN / "fairleadctl", "--help")
     for verb in re.findall(r"^  ([a-z]+) ", help_text.split("Verbs:\n")[1].split("\n\n")[0], flags=re.M):
-        assert re.search(rf"^\.It Cm {verb}( Op .*)?$", text, flags=re.M), verb
+        assert re.search(rf"^\.It Cm {verb}( (Op|Ar|Cm) .*)?$", text, flags=re.M), verb
     for option in re.findall(r"--([a-z-]+)", help_text.split("Options:")[1]):
         assert f"Fl -{option}" in text, option
 

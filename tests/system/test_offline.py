@@ -152,6 +152,22 @@ def test_the_windows_are_those_of_every_job(fleet, new_gateway, published, image
     is_untouched(gateway, images)
 
 
+def test_a_gateway_that_never_had_a_contact_takes_a_bundle_when_a_person_says_so(tmp_path, fleet, new_gateway, published, images, operator):
+    release = published(2, *ALONE)
+    fleet.stop()
+    gateway = new_gateway(enrol=False)
+    path = by_operator(fleet, operator, release, tmp_path / "own.bundle", "--device", gateway.id)
+    eventually(lambda: (gateway.ctl("status") or {"helper": {"connected": False}})["helper"]["connected"], "the helper")
+    job = install(gateway, path)["job_id"]
+    wait_waiting(gateway, job, "anchor_lost")
+    assert gateway.try_ctl("anchor", "reset").returncode == 1, "nobody is asked, nothing is said"
+    is_untouched(gateway, images)
+    gateway.ctl("anchor", "reset", "--yes")
+    wait_gateway(gateway, job, "committed", 90)
+    assert gateway.slot_digest("b") == sha256(images[2])
+    assert gateway.ctl("status")["helper"]["anchor_lost"] is False
+
+
 # one bundle after the other
 
 

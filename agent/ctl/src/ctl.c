@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef FL_VERSION
 #define FL_VERSION "0.1.0"
@@ -66,6 +67,19 @@ static bool parse_lines(const char *text, uint64_t *ret)
 	return true;
 }
 
+bool fl_ctl_agreed(const struct fl_ctl_call *call, const char *question)
+{
+	char answer[8] = "";
+	if (call->yes)
+		return true;
+	if (isatty(STDIN_FILENO) == 0)
+		return false;
+	(void)fprintf(call->out, "%s Go on? [y/N] ", question);
+	(void)fflush(call->out);
+	return fgets(answer, sizeof(answer), stdin) != NULL &&
+	       (answer[0] == 'y' || answer[0] == 'Y');
+}
+
 /* What is to be done at once; ASK: the agent is to be asked. */
 enum decision { ASK, HELP, VERSION, WRONG };
 
@@ -91,11 +105,11 @@ static enum decision parse(int argc, char **argv, struct fl_ctl_call *call)
 		return WRONG;
 	call->verb = argv[optind];
 	const struct fl_ctl_verb *verb = fl_ctl_find(call->verb);
-	const bool takes_file = verb != NULL && verb->takes_file;
-	if (argc - optind != (takes_file ? 2 : 1))
+	const bool takes_argument = verb != NULL && verb->takes_argument;
+	if (argc - optind != (takes_argument ? 2 : 1))
 		return WRONG;
-	if (takes_file)
-		call->file = argv[optind + 1];
+	if (takes_argument)
+		call->argument = argv[optind + 1];
 	return call->prove_fallback && strcmp(call->verb, "doctor") != 0 ? WRONG : ASK;
 }
 

@@ -27,7 +27,7 @@ struct fl_ctl_call {
 	bool json;
 	uint64_t lines; /* of the log; 0: all */
 	bool prove_fallback, yes; /* doctor */
-	const char *file;	  /* install */
+	const char *argument;	  /* of the verb; NULL: none */
 	FILE *out;
 };
 
@@ -38,7 +38,7 @@ struct fl_ctl_verb {
 	void (*show)(const struct fl_ctl_call *call, const void *result);
 	bool (*empty)(const void *result); /* NULL: there is always something */
 	enum fl_rc (*run)(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err);
-	bool takes_file; /* as its argument */
+	bool takes_argument;
 };
 
 extern const struct fl_ctl_verb fl_ctl_verbs[];
@@ -59,6 +59,12 @@ enum fl_rc fl_ctl_ask_install(const char *config, const char *path, int fd, stru
 /* install.c: hands a bundle to the agent. */
 enum fl_rc fl_ctl_install(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err)
 	FL_CHECKED;
+
+/* anchor.c: has the helper accept jobs again that no fleet will tell it of. */
+enum fl_rc fl_ctl_anchor(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err)
+	FL_CHECKED;
+/* Asked on a terminal; without one, --yes must say it. */
+bool fl_ctl_agreed(const struct fl_ctl_call *call, const char *question);
 
 /* doctor.c: shows what it finds, or begins a proof of the fallback. */
 enum fl_rc fl_ctl_doctor(const struct fl_ctl_call *call, enum fl_ctl_exit *ret, struct fl_err *err)

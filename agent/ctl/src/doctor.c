@@ -217,25 +217,10 @@ static enum fl_rc examine(const struct fl_ctl_call *call, struct visit *v, struc
 	return rc;
 }
 
-/* Asked on a terminal; without one, --yes must say it. */
-static bool agreed(const struct fl_ctl_call *call)
-{
-	char answer[8] = "";
-	if (call->yes)
-		return true;
-	if (isatty(STDIN_FILENO) == 0)
-		return false;
-	(void)fputs("This gateway restarts twice or more, without an update, to prove that it "
-		    "comes back. Go on? [y/N] ",
-		    call->out);
-	(void)fflush(call->out);
-	return fgets(answer, sizeof(answer), stdin) != NULL &&
-	       (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 static enum fl_rc prove(const struct fl_ctl_call *call, struct visit *v, struct fl_err *err)
 {
-	if (!agreed(call))
+	if (!fl_ctl_agreed(call, "This gateway restarts twice or more, without an update, to prove "
+				 "that it comes back."))
 		return fl_fail(err, FL_E_DENIED, 0,
 			       "a proof of the fallback restarts this gateway: say --yes");
 	enum fl_rc rc = fl_ctl_boot_prove(&v->boot, err);

@@ -50,9 +50,9 @@ static enum fl_rc hand_over(const struct fl_ctl_call *call, struct fl_arena *are
 {
 	char path[PATH_MAX];
 	const char *text = NULL;
-	FL_AUTO_FD fd = open(call->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || realpath(call->file, path) == NULL)
-		return fl_fail(err, fl_rc_from_errno(errno), errno, "'%s'", call->file);
+	FL_AUTO_FD fd = open(call->argument, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || realpath(call->argument, path) == NULL)
+		return fl_fail(err, fl_rc_from_errno(errno), errno, "'%s'", call->argument);
 	enum fl_rc rc = fl_ctl_ask_install(call->config, path, fd, arena, &text, err);
 	return rc == FL_OK ? fl_json_decode(&job_schema, text, strlen(text), FL_JSON_IGNORE_UNKNOWN,
 					    arena, ret, err)

@@ -318,6 +318,8 @@ const struct fl_ctl_verb fl_ctl_verbs[] = {
 	 NULL, false},
 	{"why", "why it is not updating, and until when", &why_schema, show_why, NULL, NULL, false},
 	{"install", "FILE: install from an offline bundle", NULL, NULL, NULL, fl_ctl_install, true},
+	{"anchor", "reset: take jobs without the fleet's word which are over (root)", NULL, NULL, NULL,
+	 fl_ctl_anchor, true},
 	{"doctor", "whether it could come back from a bad update", NULL, NULL, NULL, fl_ctl_doctor,
 	 false},
 };

@@ -116,6 +116,8 @@ static void on_presented(struct fl_helper_call *call, enum fl_rc rc, const struc
 	if (rc == FL_E_ANCHOR_LOST)
 		fl_agent_ask_heartbeat(run->agent);
 	run->opened = rc == FL_OK;
+	if (rc == FL_OK && run->agent->helper.facts.anchor_lost)
+		fl_agent_ask_facts(run->agent); /* a person has ended that */
 	if (rc == FL_OK)
 		on_opened(run);
 	else if (rc == FL_E_COMPONENT_BUSY && first)

@@ -147,7 +147,7 @@ static void on_facts_again(struct fl_helper_call *call, enum fl_rc rc, const str
 	fl_link_restart(&agent->link);
 }
 
-static void ask_facts(struct fl_agent *agent)
+void fl_agent_ask_facts(struct fl_agent *agent)
 {
 	struct fl_err err = {0};
 	fl_helper_call_init(&agent->facts_call, on_facts_again, agent);
@@ -177,7 +177,7 @@ static void on_heartbeat_taken(struct fl_helper_call *call, enum fl_rc rc, const
 	agent->fleet_utc = doc.utc;
 	agent->fleet_boot_ms = fl_clock_boot_ms(agent->clock);
 	if (agent->helper.facts.anchor_lost)
-		ask_facts(agent);
+		fl_agent_ask_facts(agent);
 	fl_jobs_on_heartbeat(&agent->jobs, &agent->heartbeat);
 }
 

@@ -95,6 +95,9 @@ void fl_agent_send_hello(struct fl_agent *agent, struct fl_bytes nonce);
 /* The helper gets the root documents that it lacks. */
 void fl_agent_tell_roots(struct fl_agent *agent);
 
+/* The anchor is no longer lost: what the helper knows is asked again, and jobs are had sent again. */
+void fl_agent_ask_facts(struct fl_agent *agent);
+
 /* Asks the fleet for a heartbeat on a fresh nonce of the helper's; jobs hear of it by fl_jobs_on_heartbeat. */
 void fl_agent_ask_heartbeat(struct fl_agent *agent);
 

@@ -187,21 +187,31 @@ enum fl_rc verify_heartbeat(struct helper *h, const struct fl_envelope *env,
 	return FL_OK;
 }
 
-/* Ends a lost anchor: what the fleet remembers is the floor from here on. */
-static enum fl_rc heal(struct helper *h, const struct fl_heartbeat *heartbeat, struct fl_err *err)
+/* What is told is the floor from here on. */
+static enum fl_rc heal(struct helper *h, uint64_t latest_job_seq, uint64_t root_version,
+		       struct fl_err *err)
 {
 	struct fl_anchor next = h->anchor;
 	if (!h->anchor.lost)
 		return FL_OK;
 	trust_pin_identity(h, &next);
-	enum fl_rc rc =
-		fl_anchor_heal(&next, heartbeat->latest_job_seq, heartbeat->root_version, err);
+	enum fl_rc rc = fl_anchor_heal(&next, latest_job_seq, root_version, err);
 	if (rc == FL_OK)
 		rc = save(h, &next, err);
 	if (rc == FL_OK)
 		fl_log(FL_LOG_NOTICE, "the anchor is whole again: jobs above %llu are accepted",
 		       (unsigned long long)h->anchor.job_seq);
 	return rc;
+}
+
+enum fl_rc heal_by_hand(struct helper *h, struct fl_err *err)
+{
+	char line[16];
+	host_read_note(&h->config, RESET, line, sizeof(line));
+	if (line[0] == '\0')
+		return FL_OK;
+	enum fl_rc rc = heal(h, h->anchor.job_seq, h->anchor.root_version, err);
+	return rc == FL_OK ? host_write_note(&h->config, RESET, NULL, err) : rc;
 }
 
 enum fl_rc on_heartbeat(struct helper *h, struct request *rq, struct fl_err *err)
@@ -215,5 +225,5 @@ enum fl_rc on_heartbeat(struct helper *h, struct request *rq, struct fl_err *err
 		receive_document(&docs->documents.items[0], rq->fds[0], &rq->arena, &env, err);
 	if (rc == FL_OK)
 		rc = verify_heartbeat(h, &env, &heartbeat, &rq->arena, err);
-	return rc == FL_OK ? heal(h, &heartbeat, err) : rc;
+	return rc == FL_OK ? heal(h, heartbeat.latest_job_seq, heartbeat.root_version, err) : rc;
 }

@@ -143,6 +143,13 @@ enum fl_rc verify_heartbeat(struct helper *h, const struct fl_envelope *env,
 			    struct fl_heartbeat *ret, struct fl_arena *arena, struct fl_err *err)
 	FL_CHECKED;
 
+/*
+ * `fairleadctl anchor reset`: a person with root's rights says that no fleet will end the loss of the anchor; what the machine shows is all
+ * that keeps old jobs out then. The note counts for this loss only.
+ */
+#define RESET "reset"
+enum fl_rc heal_by_hand(struct helper *h, struct fl_err *err) FL_CHECKED;
+
 /* --- requests: each answers with its code --- */
 
 typedef enum fl_rc handler(struct helper *h, struct request *rq, struct fl_err *err);

@@ -168,11 +168,12 @@ static enum fl_rc present_install(struct helper *h, struct request *rq, struct p
 {
 	if (p->n != 2)
 		return fl_fail(err, FL_E_PROTOCOL, 0, "a job comes with its release");
-	if (!p->known && h->anchor.lost)
-		return fl_fail(err, FL_E_ANCHOR_LOST, 0,
-			       "no heartbeat has told the latest job yet");
-	enum fl_rc rc =
-		fl_verify_release(state, &p->job, &p->envs[1], &rq->arena, &p->release, err);
+	enum fl_rc rc = p->known ? FL_OK : heal_by_hand(h, err);
+	if (rc == FL_OK && !p->known && h->anchor.lost)
+		rc = fl_fail(err, FL_E_ANCHOR_LOST, 0, "no heartbeat has told the latest job yet");
+	if (rc != FL_OK)
+		return rc;
+	rc = fl_verify_release(state, &p->job, &p->envs[1], &rq->arena, &p->release, err);
 	if (rc == FL_OK && !p->known)
 		rc = check_group(h, p, err);
 	if (rc != FL_OK || !p->known)

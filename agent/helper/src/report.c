@@ -149,6 +149,8 @@ enum fl_rc on_hello(struct helper *h, struct request *rq, struct fl_err *err)
 		h->must_wait = true;
 		return fl_fail(err, FL_E_BUSY, 0, "handlers are observing");
 	}
+	if (heal_by_hand(h, err) != FL_OK)
+		fl_log_err(FL_LOG_ERROR, err, "reset the anchor");
 	host_read_line(h->config.boot_id, boot_id, sizeof(boot_id));
 	tell_failure(h, failure, sizeof(failure));
 	struct fl_ipc_hello_reply reply = {.proto = FL_IPC_PROTO,

@@ -5,7 +5,7 @@
 #include <fairlead/base/file.h>
 
 #include <stdio.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 static struct gateway g;
 static struct update u;
@@ -180,5 +180,55 @@ Test(helper_offline, without_its_anchor_the_device_takes_none)
 	gw_start(&g, u.runner);
 	cr_assert(g.hello.anchor_lost);
 	cr_assert_eq(gw_present(&g, u.docs, 2), FL_E_ANCHOR_LOST);
+	assert_untouched(0);
+}
+
+static void put_reset(void)
+{
+	struct fl_err err;
+	cr_assert_eq(fl_file_replace(gw_path(&g, "anchor/reset"), "x\n", 2, 0600, &err), FL_OK, "%s",
+		     err.msg);
+}
+
+static bool has_reset(void)
+{
+	return access(gw_path(&g, "anchor/reset"), F_OK) == 0;
+}
+
+Test(helper_offline, a_person_may_end_the_loss_of_the_anchor)
+{
+	gw_start(&g, u.runner);
+	cr_assert_eq(gw_present(&g, u.docs, 2), FL_E_ANCHOR_LOST);
+	put_reset();
+	cr_assert_eq(gw_present(&g, u.docs, 2), FL_OK, "%s", g.text);
+	cr_assert_not(has_reset(), "it counts once");
+	restart();
+	cr_assert_not(g.hello.anchor_lost);
+	cr_assert_eq(g.hello.offline_seq, 100);
+	cr_assert_eq(gw_close(&g, &u.docs[0].digest, "failed"), FL_OK);
+	cr_assert_eq(gw_present(&g, u.docs, 2), FL_E_REPLAYED);
+}
+
+Test(helper_offline, a_reset_does_not_wait_for_a_later_loss)
+{
+	gw_start(&g, u.runner);
+	gw_heal(&g);
+	put_reset();
+	restart();
+	cr_assert_not(has_reset());
+}
+
+Test(helper_offline, a_reset_opens_no_door_below_the_running_image)
+{
+	gw_set_image_info(&g, "9.0", 9, 4);
+	gw_start(&g, u.runner);
+	put_reset();
+	cr_assert_eq(gw_present(&g, u.docs, 2), FL_E_BELOW_FLOOR, "%s", g.text);
+	const struct paper_doc forged[] = {
+		paper_job(&g.paper, &(struct paper_job){.offline_seq = 5,
+							.release = &u.docs[1].digest,
+							.signer = g.paper.stranger}),
+		u.docs[1]};
+	cr_assert_eq(gw_present(&g, forged, 2), FL_E_KEY_UNKNOWN);
 	assert_untouched(0);
 }

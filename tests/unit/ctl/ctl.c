@@ -133,6 +133,25 @@ static int run(const char *const *args)
 	"\"version\":\"2.0\",\"release_seq\":4}],\"protections\":[\"sandbox: landlock\"],"         \
 	"\"new_member\":{\"x\":[1]}}"
 
+/* A note in the helper's folder, and only when somebody says that it is meant. */
+Test(ctl, anchor_reset_is_a_note_for_the_helper)
+{
+	char conf[256];
+	(void)snprintf(conf, sizeof(conf), "[paths]\nroot = %s\n[anchor]\ndir = anchor\n", dir);
+	put_file("gateway.conf", conf);
+	cr_assert_eq(mkdir("anchor", 0700), 0);
+	cr_assert_not_null(freopen("/dev/null", "r", stdin));
+	cr_assert_eq(ctl("anchor", "reset"), FL_CTL_FAILED);
+	cr_assert_not_null(strstr(errors, "[denied]"), "%s", errors);
+	cr_assert_neq(access("anchor/reset", F_OK), 0);
+	cr_assert_eq(ctl("anchor", "forget", "--yes"), FL_CTL_FAILED);
+	cr_assert_eq(ctl("anchor", "--yes"), FL_CTL_USAGE);
+	cr_assert_eq(ctl("anchor", "reset", "--yes", "--json"), FL_CTL_DONE, "%s", errors);
+	cr_assert_str_eq(out, "{\"reset\":true}\n");
+	cr_assert_eq(unlink("anchor/reset"), 0);
+	cr_assert_eq(rmdir("anchor"), 0);
+}
+
 /* The open file goes along, and its path, whole: the agent may have no right to open it. */
 Test(ctl, install_hands_over_the_file)
 {
