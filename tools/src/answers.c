@@ -59,6 +59,7 @@ static const struct fl_schema step_schema =
 static const struct fl_field job_fields[] = {
 	FL_REQ(struct fl_tools_job, job_id, UUID, 0, NULL, "id"),
 	FL_OPT(struct fl_tools_job, job_seq, U64, ANY, NULL, "number"),
+	FL_OPT(struct fl_tools_job, offline_seq, U64, ANY, NULL, "number of its bundle"),
 	FL_OPT(struct fl_tools_job, device_id, STR, WORD, NULL, "device"),
 	FL_OPT(struct fl_tools_job, intent, STR, WORD, NULL, "intent"),
 	FL_OPT(struct fl_tools_job, release, STR, WORD, NULL, "digest of the release"),

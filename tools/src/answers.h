@@ -35,7 +35,7 @@ struct fl_tools_step { /* of a job's history */
 
 struct fl_tools_job {
 	const char *job_id;
-	uint64_t job_seq;
+	uint64_t job_seq, offline_seq; /* one of them */
 	const char *device_id, *intent, *release, *version, *state, *reason, *text;
 	uint64_t until;
 	const char *next;

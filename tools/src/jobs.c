@@ -180,7 +180,10 @@ static enum fl_rc print_job(const struct fl_tools_call *call, const void *answer
 	uint64_t now = fl_words_now();
 	fl_tools_job_line(j, now, line);
 	print_line(out, "job", j->job_id);
-	print_line(out, "number", fl_words_number(j->job_seq, text));
+	if (j->offline_seq != 0)
+		print_line(out, "bundle", fl_words_number(j->offline_seq, text));
+	else
+		print_line(out, "number", fl_words_number(j->job_seq, text));
 	print_line(out, "device", j->device_id);
 	print_line(out, "intent", j->intent);
 	print_line(out, "release", j->release);
