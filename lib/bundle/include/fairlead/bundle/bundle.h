@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An offline bundle (docs/formats.md, section 9): one file with the root documents, the release, the job, and the content of
+ * An offline bundle (docs/formats.md, section 10): one file with the root documents, the release, the job, and the content of
  * the release. The index stands in front; everything is read where it stands, nothing is unpacked.
  *
  * The index says what ought to be where. It is checked for its form and against the size of the file, and is believed in
