@@ -149,9 +149,8 @@ static enum fl_rc send_documents(struct fl_job_run *run, presented *done, struct
 void fl_job_present(struct fl_job_run *run)
 {
 	struct fl_err err = {0};
-	if (fl_helper_call_open(&run->agent->root_call)) { /* signed by keys that the helper is only just told of */
-		(void)fl_fail(&err, FL_E_BUSY, 0, "the helper takes root documents");
-		fl_job_wait(run, &err, "helper", 0, ROOTS_WAIT_MS, on_present_again);
+	if (fl_helper_call_open(&run->agent->root_call)) { /* it is only just told of the keys that signed this */
+		uv_timer_start(&run->wait, on_present_again, ROOTS_WAIT_MS, 0);
 		return;
 	}
 	if (send_documents(run, on_presented, &err) != FL_OK)
