@@ -31,20 +31,23 @@ def bundle(tmp_path, fleet):
 
 @pytest.fixture
 def operator(tmp_path, fleet):
-    """The root document with an operator, version 1 before it, and the operator's key; the fleet does not know them."""
+    """An operator's key, and the two root documents after the factory's, of which the second lists it; the fleet has neither."""
     folder = tmp_path / "operator"
     folder.mkdir()
     run(BIN / "fairlead", "keys", "generate", folder / "operator.key")
-    run(BIN / "fairlead", "keys", "root-next", fleet.keys.root, "-o", folder / "root-2.json", "--add-operator",
-        folder / "operator.key.pub", "--add-intent", "operator=install_offline")
-    for key in ("root1", "root2"):
-        run(BIN / "fairlead", "keys", "sign", folder / "root-2.json", "--key", fleet.keys[key])
-    return folder / "operator.key", folder / "root-2.json"
+    roots = [fleet.keys.root, folder / "root-2.json", folder / "root-3.json"]
+    for before, after, options in zip(roots, roots[1:], ((), ("--add-operator", folder / "operator.key.pub", "--add-intent",
+                                                              "operator=install_offline"))):
+        run(BIN / "fairlead", "keys", "root-next", before, "-o", after, *options)
+        for key in ("root1", "root2"):
+            run(BIN / "fairlead", "keys", "sign", after, "--key", fleet.keys[key])
+    return folder / "operator.key", roots
 
 
-def by_operator(fleet, operator, release, out, *options):
-    key, root = operator
-    run(BIN / "fairlead", "bundle", "create", release, "-o", out, "--key", key, "--root", fleet.keys.root, "--root", root, *options)
+def by_operator(operator, release, out, *options):
+    key, roots = operator
+    run(BIN / "fairlead", "bundle", "create", release, "-o", out, "--key", key,
+        *(word for root in roots for word in ("--root", root)), *options)
     return out
 
 
@@ -113,15 +116,15 @@ def test_a_bundle_installs_without_a_network_and_the_fleet_hears_of_it_later(fle
 
 
 def test_an_operators_bundle_brings_its_root_and_shows_in_the_history(tmp_path, fleet, gateway, published, images, operator):
-    path = by_operator(fleet, operator, published(2, *ALONE), tmp_path / "own.bundle", "--device", gateway.id)
+    path = by_operator(operator, published(2, *ALONE), tmp_path / "own.bundle", "--device", gateway.id)
     fleet.stop()
     job = install(gateway, path)["job_id"]
     wait_gateway(gateway, job, "committed", 90)
     assert gateway.slot_digest("b") == sha256(images[2])
-    assert gateway.ctl("status")["helper"]["root_version"] == 2
+    assert gateway.ctl("status")["helper"]["root_version"] == 3
     fleet.start()
-    run(BIN / "fairlead", "root", "publish", operator[1],
-        env={"FAIRLEAD_FLEET": fleet.url, "FAIRLEAD_TOKEN_FILE": str(fleet.token), "FAIRLEAD_CA": str(fleet.ca)})
+    for root in operator[1][1:]:
+        fleet.cli("root", "publish", root)
     own = eventually(lambda: next((one for one in fleet.device(gateway)["jobs"] if one["state"] == "committed"), None), "its history")
     assert own["intent"] == "install_offline" and own["job_id"] != job, "an id of the fleet's own"
     assert fleet.states(own["job_id"]) == WAY
@@ -156,7 +159,7 @@ def test_a_gateway_that_never_had_a_contact_takes_a_bundle_when_a_person_says_so
     release = published(2, *ALONE)
     fleet.stop()
     gateway = new_gateway(enrol=False)
-    path = by_operator(fleet, operator, release, tmp_path / "own.bundle", "--device", gateway.id)
+    path = by_operator(operator, release, tmp_path / "own.bundle", "--device", gateway.id)
     eventually(lambda: (gateway.ctl("status") or {"helper": {"connected": False}})["helper"]["connected"], "the helper")
     job = install(gateway, path)["job_id"]
     wait_waiting(gateway, job, "anchor_lost")
@@ -206,12 +209,12 @@ def test_bundles_of_others_are_refused_and_nothing_is_written(tmp_path, fleet, g
     other.wait_connected()
     before = gateway.slot_digest("b")
     strangers = bundle(release, other.id, name="other")
-    expired = by_operator(fleet, operator, release, tmp_path / "expired", "--device", gateway.id, "--expires-s", "1")
-    clone = by_operator(fleet, operator, release, tmp_path / "clone", "--device", f"{gateway.id}=sha256:{'7' * 64}", "--seq", "5")
-    tenant = by_operator(fleet, operator, release, tmp_path / "tenant", "--device", gateway.id, "--tenant", "acme", "--seq", "6")
-    ahead = by_operator(fleet, operator, release, tmp_path / "ahead", "--device", gateway.id, "--seq", str(2 ** 40))
+    expired = by_operator(operator, release, tmp_path / "expired", "--device", gateway.id, "--expires-s", "1")
+    clone = by_operator(operator, release, tmp_path / "clone", "--device", f"{gateway.id}=sha256:{'7' * 64}", "--seq", "5")
+    tenant = by_operator(operator, release, tmp_path / "tenant", "--device", gateway.id, "--tenant", "acme", "--seq", "6")
+    ahead = by_operator(operator, release, tmp_path / "ahead", "--device", gateway.id, "--seq", str(2 ** 40))
     old = fleet.release(tmp_path / "class", images[4], "4.0.0", *ALONE, class_id="6661cafe-0000-4000-8000-0000000000ff")
-    wrong_class = by_operator(fleet, operator, old, tmp_path / "wrong", "--device", gateway.id, "--seq", "7")
+    wrong_class = by_operator(operator, old, tmp_path / "wrong", "--device", gateway.id, "--seq", "7")
     fleet.stop()
     time.sleep(2)
     assert refused(gateway, strangers) == "wrong_device"
