@@ -111,8 +111,10 @@ def test_a_release_from_its_image_to_its_verification(release, keys, image):
     component, = shown["components"]
     assert (component["release_seq"], component["security_version"]) == (1, 1)
     assert component["image_size"] == image.stat().st_size
-    for content, root in (("blobs", "transport"), ("trees", "transport"), ("trees", "installed")):
-        assert (release / content / "sha256-wide1" / component[root].removeprefix("sha256:")).is_file()
+    artifact, = component["artifacts"]
+    assert (artifact["id"], artifact["format"]) == ("full", "zstd-frames") and "source" not in artifact
+    for content, root in (("blobs", artifact["transport"]), ("trees", artifact["transport"]), ("trees", component["installed"])):
+        assert (release / content / "sha256-wide1" / root.removeprefix("sha256:")).is_file()
 
 
 def test_the_same_image_gives_the_same_release(tmp_path, image):
