@@ -13,8 +13,9 @@ from faults.proxy import Proxy
 from harness import eventually, make_image, sha256
 
 CUTS = int(os.environ.get("FAIRLEAD_NETWORK_CUTS", "300"))
-CONTROL_CUTS = int(os.environ.get("FAIRLEAD_CONTROL_CUTS", "200"))
+CONTROL_CUTS = int(os.environ.get("FAIRLEAD_CONTROL_CUTS", "64"))
 GATEWAYS = 16
+BACKOFF_S = 320  # the longest pause of an agent whose connections never last
 RECORD, HANDSHAKE = 16384, 4096  # bytes of one TLS record; of a new connection, with the request and its answer
 
 
@@ -61,20 +62,20 @@ class Site:
 
     def update(self):
         self.jobs.append(self.fleet.deploy(self.releases[len(self.jobs) + 1], self.gateway))
-        eventually(lambda: self.fleet.job(self.jobs[-1])["state"] == "committed", lambda: f"{self.fleet.job(self.jobs[-1])}", 300, 1)
+        eventually(lambda: self.fleet.job(self.jobs[-1])["state"] == "committed", lambda: f"{self.fleet.job(self.jobs[-1])}", 2 * BACKOFF_S, 1)
 
     def update_while_cut(self, places):
-        """A connection ends at each of the places, and one between them when it has nothing more to say: many failures in a
-        row would only be waited for."""
+        """A connection ends at each of the places, and one between them when it has nothing more to say. The agent takes them all for
+        failures, and waits longer each time."""
         turns = [turn for place in places for turn in (place, 1 << 40)]
         self.proxy.idle_s = 0.8
         self.proxy.cut = lambda head: turns.pop() if turns and f":{self.fleet.device_port} " in head else None
         while turns and len(self.jobs) + 1 < len(self.releases):
             self.update()
-        eventually(lambda: not turns, lambda: f"{len(turns) // 2} places are left", 300, 0.2)
+        eventually(lambda: not turns, lambda: f"{len(turns) // 2} places are left", 2 * BACKOFF_S, 0.2)
         if len(self.jobs) + 1 < len(self.releases):
             self.update()
-        self.gateway.wait_connected()
+        self.gateway.wait_connected(BACKOFF_S)
         assert self.proxy.cuts >= len(places), "the rest ended by themselves: the system restarts"
 
     def check(self):
